@@ -1,0 +1,12 @@
+# Writes OUT.c and OUT.h: one `const struct pg_statement sql_<name>` for each file of FILES.
+set(header "/* Made by embed_sql.cmake: do not edit. */\n#pragma once\n#include \"pg/pg.h\"\n\n")
+set(source "/* Made by embed_sql.cmake: do not edit. */\n#include \"${HEADER}\"\n\n")
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME_WE)
+  file(READ ${file} hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(APPEND header "extern const struct pg_statement sql_${name};\n")
+  string(APPEND source "static const char text_${name}[] = {${bytes}0};\nconst struct pg_statement sql_${name} = {\"${name}\", text_${name}};\n\n")
+endforeach()
+file(WRITE ${OUT}.h "${header}")
+file(WRITE ${OUT}.c "${source}")
