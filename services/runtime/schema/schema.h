@@ -167,7 +167,9 @@ const struct schema_enum_value *schema_find_enum_number(const struct schema_enum
 /* Checks serialized bytes of `message`: well-formed wire, depth at most SCHEMA_DEPTH_LIMIT, UTF-8, known enum numbers and
  * every rule; adds what is wrong to `violations` with its path ("skillbase.config.flow.states[2].id", "limits.region").
  * Missing REQUIRED fields are violations ("is required"), except directly in the message `partial_field` of the root (the
- * resource of an update, checked only for what is there; NULL: no exception). OUTPUT_ONLY fields are not checked.
+ * resource of an update, checked only for what is there; NULL: no exception) — but when the root message has a google.protobuf.FieldMask
+ * `update_mask`, what it names must have a value when REQUIRED ("must not be empty"), and a path that names no field of the resource is a violation of
+ * `update_mask`. OUTPUT_ONLY fields are not checked.
  * Call before protobuf-c sees the bytes: protobuf-c has no depth limit. False, with err INVALID_ARGUMENT, only when the bytes
  * are not a message at all (malformed, too deep, bad UTF-8); rule failures go to `violations` and give true. */
 bool schema_check(const struct schema_message *message, struct str wire, const char *partial_field,
