@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "gateway/net/shared_bytes.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,16 +19,6 @@ struct header {
     struct str name;
     struct str value;
 };
-
-/* Bytes shared by many sockets; reference-counted on one thread. */
-struct shared_bytes {
-    unsigned references;
-    size_t length;
-    char data[];
-};
-struct shared_bytes *shared_bytes_new(const void *data, size_t length); /* NULL: no memory */
-struct shared_bytes *shared_bytes_ref(struct shared_bytes *bytes);
-void shared_bytes_unref(struct shared_bytes *bytes); /* NULL is allowed */
 
 /* The request. */
 struct str exchange_method(const struct exchange *exchange);
@@ -53,7 +44,8 @@ struct exchange_handler {
     /* The client went away, broke the protocol or passed a time limit before the answer was complete. The exchange must not be
      * touched after this returns. Not called after the answer is complete. */
     void (*on_gone)(struct exchange *exchange);
-    /* The answer has been handed to the kernel or dropped: last call, for logging. status 0: none was sent. May be NULL. */
+    /* Always the last call for an exchange, for logging; after on_gone at once (exchange_state() must still be good for it). The answer has
+     * been handed to the kernel or dropped. status 0: none was begun. May be NULL. The exchange and its arena are freed after it. */
     void (*on_done)(struct exchange *exchange, unsigned status, uint64_t bytes_sent);
     void *context;
 };
@@ -72,7 +64,8 @@ void exchange_body_limit(struct exchange *exchange, uint64_t limit_bytes,
 void exchange_respond(struct exchange *exchange, unsigned status, const struct header *headers,
                       size_t header_count, struct str body);
 /* The answer, streamed: begin, write …, end. exchange_write gives the bytes still waiting to be sent: the caller stops above its own limit and
- * goes on at on_drained (below 16 KB waiting). exchange_abort cuts the answer off so that the client notices (no final chunk / RST_STREAM). */
+ * goes on at on_drained (below 16 KB waiting). It takes a reference of its own: the caller's stays the caller's.
+ * exchange_abort cuts the answer off so that the client notices (no final chunk / RST_STREAM). */
 void exchange_respond_begin(struct exchange *exchange, unsigned status, const struct header *headers,
                             size_t header_count);
 size_t exchange_write(struct exchange *exchange, struct shared_bytes *bytes);
@@ -97,7 +90,7 @@ struct websocket *exchange_accept_websocket(struct exchange *exchange, struct st
 void *websocket_state(const struct websocket *socket);
 /* A text frame, encoded once for all sockets: header and payload, from websocket_encode_text(). Gives bytes waiting. */
 struct shared_bytes *websocket_encode_text(struct str text);
-size_t websocket_send(struct websocket *socket, struct shared_bytes *frame);
+size_t websocket_send(struct websocket *socket, struct shared_bytes *frame); /* takes a reference of its own */
 size_t websocket_send_text(struct websocket *socket, struct str text);
 /* Starts the closing handshake after what is waiting; at most 2 s later the socket is cut. */
 void websocket_close(struct websocket *socket, unsigned code, const char *reason);

@@ -23,6 +23,7 @@ struct http_limits {
     size_t websocket_message_bytes;  /* [64 KB] → close 1009 */
     size_t websocket_output_bytes;   /* [256 KB] waiting for one socket → close 1013 */
     size_t arena_bytes;              /* [1 MB] of one exchange */
+    int64_t websocket_ping_us;       /* [30 s] between protocol pings; two unanswered: cut */
 };
 
 struct http_server;

@@ -1,0 +1,72 @@
+/* socket: non-blocking stream sockets on a loop. Output collects during a turn of the loop and is written once at its end;
+ * what is closed is freed after the turn. Input is read into one buffer a loop: a socket keeps only what nobody took. */
+#ifndef GATEWAY_NET_SOCKET_H
+#define GATEWAY_NET_SOCKET_H
+
+#include "gateway/net/outq.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct loop;
+struct net_socket;
+
+/* One a loop (thread). */
+struct net {
+    struct loop *loop;
+    struct outq_pool pool;
+    char *scratch;
+    struct net_socket *woken_first, *woken_last;
+    struct net_socket *closed; /* to be freed at the end of the turn */
+    bool deferred;             /* the end of this turn has been asked for */
+    uint64_t bytes_in, bytes_out;
+};
+bool net_init(struct net *net, struct loop *loop);
+/* After all its sockets have been freed. */
+void net_done(struct net *net);
+
+/* Callbacks may call anything below, net_socket_close() included. */
+struct net_socket_events {
+    /* Gives how many bytes were taken. The rest is kept, and reading stops, until net_socket_offer_kept(). */
+    size_t (*on_input)(struct net_socket *socket, const char *data, size_t length);
+    void (*on_eof)(struct net_socket *socket);
+    /* Reset by the peer, or memory was short. The socket is to be closed. */
+    void (*on_error)(struct net_socket *socket);
+    /* At the end of a turn in which it was woken, before its output is written. */
+    void (*on_turn)(struct net_socket *socket);
+    /* Some output was written. */
+    void (*on_sent)(struct net_socket *socket, size_t length);
+    /* After the turn in which it was closed: frees. */
+    void (*on_free)(struct net_socket *socket);
+};
+
+/* Embedded in what it is about. */
+struct net_socket {
+    struct net *net;
+    const struct net_socket_events *events;
+    struct net_socket *next_woken, *next_closed;
+    struct outq out;
+    char *kept; /* input that nobody took */
+    size_t kept_length;
+    int fd;
+    bool woken, closed, input_wanted, reading, writing, blocked, discarding, eof;
+    struct event read_event, write_event;
+};
+
+/* fd is non-blocking and is owned from here. Input is wanted at first. False: libevent refused (fd is then closed). */
+bool net_socket_init(struct net_socket *socket, struct net *net, int fd,
+                     const struct net_socket_events *events);
+/* on_turn and a write at the end of this turn. */
+void net_socket_wake(struct net_socket *socket);
+void net_socket_want_input(struct net_socket *socket, bool wanted);
+/* Offers kept input to on_input again. */
+void net_socket_offer_kept(struct net_socket *socket);
+/* Ends our side and throws away what still comes, so that the peer can read the last answer; the owner closes after a while. */
+void net_socket_shut_output(struct net_socket *socket);
+/* reset: with RST, so that a peer which reads to the end of the stream notices that it is not whole. */
+void net_socket_close(struct net_socket *socket, bool reset);
+
+#endif
