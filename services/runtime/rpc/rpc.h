@@ -39,8 +39,10 @@ struct rpc_handler {
     const char *partial_field;
     /* Unary and server-streaming. request lives in the call's arena. */
     void (*handle)(struct rpc_call *call, const void *request);
-    /* Client-streaming: on_message for each (with read-ahead of one: the next comes after rpc_stream_next()), on_end at half-close. If the
-     * client goes away first, on_gone comes instead of on_end, and the call must still be ended with rpc_fail(). */
+    /* Client-streaming: on_message for each (with read-ahead of one: the next comes after rpc_stream_next(); a message lives until
+     * then, not in the call's arena), on_end at half-close, asked for with rpc_stream_next() as well. If the client goes away first, or sends a
+     * message that is refused, on_gone comes instead of on_end, perhaps before any on_message, and the call must still be ended with
+     * rpc_fail(), whose status goes nowhere. */
     void (*on_message)(struct rpc_call *call, const void *message);
     void (*on_end)(struct rpc_call *call);
     void (*on_gone)(struct rpc_call *call);
@@ -93,11 +95,15 @@ const char *rpc_call_request_id(const struct rpc_call *call); /* x-request-id, t
 const struct pg_owner *rpc_call_owner(const struct rpc_call *call);
 /* True once the client has cancelled, gone away or passed its deadline. */
 bool rpc_call_is_cancelled(const struct rpc_call *call);
-/* Called once on the loop when that happens (server streams need it; unary handlers seldom do). */
+/* Called once on the loop when that happens, unless the handler has ended the call (server streams need it; unary handlers seldom
+ * do). The call must still be ended: rpc_fail() or rpc_stream_end(), from inside or later; nothing is sent any more. */
 void rpc_call_on_cancel(struct rpc_call *call, void (*fn)(void *context), void *context);
 /* The if-match metadata as microseconds of the resource's revision (see FieldRules.revision): false when the client sent none. A malformed value
  * gives true and -1, which matches nothing. */
 bool rpc_call_if_match(const struct rpc_call *call, int64_t *ret_revision_us);
+/* Called once on the loop when the server begins to stop: for a unary handler that waits for something (a long poll), so that it answers what
+ * it has instead of holding the stop up. Server streams are ended by the runtime and get on_cancel. */
+void rpc_call_on_stop(struct rpc_call *call, void (*fn)(void *context), void *context);
 /* Any state a streaming handler keeps. */
 void rpc_call_set_state(struct rpc_call *call, void *state);
 void *rpc_call_state(const struct rpc_call *call);
@@ -110,8 +116,8 @@ void rpc_fail(struct rpc_call *call, const struct err *err);
 void rpc_fail_code(struct rpc_call *call, enum err_code code, const char *reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Server streaming: messages are sent one at a time; rpc_stream_send() refuses (false) while one is under way: on_writable comes when the next may
- * be sent. Bytes are a serialized response. End with rpc_stream_end() (OK) or rpc_fail(). */
+/* Server streaming: messages are sent one at a time; rpc_stream_send() refuses (false) while one is under way: on_writable comes each time one has
+ * left and the next may be sent. It also refuses when the client has gone; then on_cancel has come or comes, and on_writable does not. Bytes are a serialized response. End with rpc_stream_end() (OK) or rpc_fail(). */
 bool rpc_stream_send(struct rpc_call *call, struct str bytes);
 void rpc_stream_on_writable(struct rpc_call *call, void (*fn)(void *context), void *context);
 void rpc_stream_end(struct rpc_call *call);
@@ -122,7 +128,9 @@ void rpc_stream_next(struct rpc_call *call);
 ProtobufCMessage *rpc_unpack(const ProtobufCMessageDescriptor *descriptor, struct str wire, struct arena *arena);
 /* Serialized into the arena; data NULL when exhausted. */
 struct str rpc_pack(const ProtobufCMessage *message, struct arena *arena);
-/* Fills default_json of every absent field of message and the messages in it, from the schema. False: arena exhausted. */
+/* Fills default_json of every absent field of message and the messages in it, from the schema. A field without presence (not
+ * `optional`) counts as absent when it is zero or empty; members of a real oneof are left alone. False: arena exhausted, or a default that is
+ * no value of its field (logged). */
 bool rpc_apply_defaults(const struct schema *schema, ProtobufCMessage *message, struct arena *arena);
 /* The schema that the server was started with. */
 const struct schema *rpc_call_schema(const struct rpc_call *call);

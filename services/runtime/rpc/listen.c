@@ -1,0 +1,120 @@
+/* Where the server listens. Core says only "failed" and steals unix sockets that are in use, so
+ * both are looked at here. */
+#include "rpc/internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <grpc/grpc_security.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Splits "host:port", "[v6]:port". False when it is neither. */
+static bool split(const char *listen, char *host, size_t host_size, char *port, size_t port_size)
+{
+    const char *colon = strrchr(listen, ':');
+    if (!colon || !colon[1] || strlen(colon + 1) >= port_size)
+        return false;
+    for (const char *c = colon + 1; *c; c++) {
+        if (*c < '0' || *c > '9')
+            return false;
+    }
+    size_t length = (size_t)(colon - listen);
+    if (length >= 2 && listen[0] == '[' && listen[length - 1] == ']') {
+        listen++;
+        length -= 2;
+    }
+    if (length == 0 || length >= host_size)
+        return false;
+    memcpy(host, listen, length);
+    host[length] = '\0';
+    strcpy(port, colon + 1);
+    return true;
+}
+
+static bool is_loopback(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (strcmp(host, "localhost") == 0)
+        return true;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return (ntohl(v4.s_addr) >> 24) == 127;
+    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+/* Core unlinks whatever is at the path; if somebody answers there, it is theirs. */
+static bool check_unix(const char *path, struct err *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address.sun_path))
+        return err_set(err, ERR_INVALID_ARGUMENT, NULL, "the socket path %s is too long", path);
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_set(err, ERR_INTERNAL, NULL, "cannot make a socket: %s", strerror(errno));
+    bool in_use = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+    close(fd);
+    if (in_use)
+        return err_set(err, ERR_FAILED_PRECONDITION, NULL,
+                       "cannot listen on unix:%s: another process does", path);
+    return true;
+}
+
+/* After core has failed: tries the same to learn why. */
+static const char *explain(const char *host, const char *port)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    int failure = getaddrinfo(host, port, &hints, &found);
+    if (failure)
+        return gai_strerror(failure);
+    const char *reason = "the address cannot be bound";
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int one = 1;
+    if (fd >= 0) {
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+        if (bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, 1) != 0)
+            reason = strerror(errno);
+        close(fd);
+    }
+    freeaddrinfo(found);
+    return reason;
+}
+
+bool rpc_listen(struct rpc_server *server, struct err *err)
+{
+    const char *listen = server->options.listen;
+    char host[256] = "", port[8] = "";
+    bool is_unix = starts_with(listen, "unix:");
+    if (is_unix) {
+        const char *path = listen + strlen("unix:");
+        if (starts_with(path, "//"))
+            path += 2;
+        if (!check_unix(path, err))
+            return false;
+    } else {
+        if (!split(listen, host, sizeof(host), port, sizeof(port)))
+            return err_set(err, ERR_INVALID_ARGUMENT, NULL,
+                           "cannot listen on %s: expected HOST:PORT or unix:PATH", listen);
+        if (!is_loopback(host) && !server->options.allow_insecure)
+            return err_set(err, ERR_INVALID_ARGUMENT, NULL,
+                           "will not listen on %s: without authentication only loopback and unix "
+                           "sockets are safe (--allow-insecure overrides)",
+                           listen);
+    }
+    grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
+    server->port = grpc_server_add_http2_port(server->core, listen, credentials);
+    grpc_server_credentials_release(credentials);
+    if (server->port == 0)
+        return err_set(err, ERR_FAILED_PRECONDITION, NULL, "cannot listen on %s: %s", listen,
+                       is_unix ? "the path cannot be bound" : explain(host, port));
+    return true;
+}

@@ -1,0 +1,191 @@
+/* The end of a call: status, details, the log line and the figures. */
+#include "rpc/internal.h"
+
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- Figures and the log line ---- */
+
+static const int64_t bucket_limits_us[15] = {500,     1000,    2000,    5000,     10000,
+                                             20000,   50000,   100000,  200000,   500000,
+                                             1000000, 2000000, 5000000, 10000000, 30000000};
+
+void rpc_account(struct rpc_call *call, enum err_code code, const char *message)
+{
+    if (call->accounted)
+        return;
+    call->accounted = true;
+    const struct clock *clock = loop_clock(call->server->loop);
+    int64_t duration = clock->monotonic_us(clock) - call->started_us;
+    struct rpc_method_stats *stats = call->method->stats;
+    stats->in_flight--;
+    stats->finished_by_code[code]++;
+    stats->duration_us_total += (uint64_t)duration;
+    size_t bucket = 0;
+    while (bucket < 15 && duration > bucket_limits_us[bucket])
+        bucket++;
+    stats->duration_buckets[bucket]++;
+    /* A client's mistake is told to the client; only what is our own fault needs its sentence in
+     * the log. */
+    bool ours = code == ERR_INTERNAL || code == ERR_UNKNOWN;
+    log_event(call->method->built_in ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "rpc",
+              log_text("method", stats->path), log_text("code", err_code_name(code)),
+              log_int("duration_us", duration), log_text("request_id", call->request_id),
+              log_text("trace_id", call->trace_id[0] ? call->trace_id : NULL),
+              log_text("message", ours ? message : NULL));
+}
+
+/* ---- Sending ---- */
+
+void rpc_op_initial(struct rpc_call *call, grpc_op *op)
+{
+    memset(op, 0, sizeof(*op));
+    op->op = GRPC_OP_SEND_INITIAL_METADATA;
+    grpc_metadata *id = &call->initial[0];
+    id->key = grpc_slice_from_static_string("x-request-id");
+    id->value = grpc_slice_from_copied_string(call->request_id);
+    /* An illegal value would burn the batch; it was checked when it was read, this is the second
+     * lock. */
+    op->data.send_initial_metadata.count = grpc_header_nonbin_value_is_legal(id->value) ? 1 : 0;
+    op->data.send_initial_metadata.metadata = call->initial;
+    call->initial_sent = true;
+}
+
+static void on_answered(struct rpc_tag *tag, bool success)
+{
+    (void)success; /* a client that has gone meanwhile is no concern any more */
+    rpc_call_unpin(RPC_CONTAINER(tag, struct rpc_call, end_tag));
+}
+
+static void add_trailing(struct rpc_call *call, const char *key, grpc_slice value)
+{
+    grpc_metadata *entry = &call->trailing[call->trailing_count++];
+    memset(entry, 0, sizeof(*entry));
+    entry->key = grpc_slice_from_static_string(key);
+    entry->value = value;
+}
+
+static void make_trailing(struct rpc_call *call, const struct err *err)
+{
+    if (!err->reason[0] && !err->retry_after_seconds && !err->violations)
+        return;
+    struct buf details;
+    buf_init(&details, 2 * RPC_DETAILS_LIMIT);
+    rpc_put_details(err, &details);
+    if (!details.failed)
+        add_trailing(call, "grpc-status-details-bin",
+                     grpc_slice_from_copied_buffer(details.data, details.length));
+    buf_done(&details);
+    if (err->retry_after_seconds) {
+        char seconds[16];
+        snprintf(seconds, sizeof(seconds), "%u", err->retry_after_seconds);
+        add_trailing(call, "retry-after", grpc_slice_from_copied_string(seconds));
+    }
+}
+
+void rpc_answer(struct rpc_call *call, const struct err *err, grpc_byte_buffer *response)
+{
+    if (call->answered || call->cancelled || !call->core) {
+        if (response)
+            grpc_byte_buffer_destroy(response);
+        return;
+    }
+    call->answered = true;
+    rpc_account(call, err ? err->code : ERR_OK, err ? err->message : NULL);
+
+    grpc_op ops[3];
+    size_t count = 0;
+    if (!call->initial_sent)
+        rpc_op_initial(call, &ops[count++]);
+    if (response) {
+        memset(&ops[count], 0, sizeof(ops[count]));
+        ops[count].op = GRPC_OP_SEND_MESSAGE;
+        ops[count++].data.send_message.send_message = response;
+    }
+    grpc_slice message = grpc_slice_from_copied_string(err ? err->message : "");
+    if (err)
+        make_trailing(call, err);
+    grpc_op *status = &ops[count++];
+    memset(status, 0, sizeof(*status));
+    status->op = GRPC_OP_SEND_STATUS_FROM_SERVER;
+    status->data.send_status_from_server.status =
+        err ? (grpc_status_code)err->code : GRPC_STATUS_OK;
+    status->data.send_status_from_server.status_details = &message;
+    status->data.send_status_from_server.trailing_metadata = call->trailing;
+    status->data.send_status_from_server.trailing_metadata_count = call->trailing_count;
+    rpc_tag_init(&call->end_tag, call->server->loop, on_answered);
+    rpc_call_start(call, ops, count, &call->end_tag);
+    grpc_slice_unref(message);
+    if (response)
+        grpc_byte_buffer_destroy(response);
+}
+
+/* ---- The handler's last word ---- */
+
+/* False when the handler has ended this call already: a mistake in the handler, told to the log and
+ * otherwise harmless. */
+static bool end(struct rpc_call *call)
+{
+    if (call->ended) {
+        log_event(LOG_LEVEL_ERROR, "rpc_second_reply",
+                  log_text("method", call->method->stats->path));
+        return false;
+    }
+    call->ended = true;
+    loop_timer_cancel(call->deadline_timer);
+    call->deadline_timer = NULL;
+    return true;
+}
+
+void rpc_reply(struct rpc_call *call, const ProtobufCMessage *response)
+{
+    if (!end(call))
+        return;
+    if (!call->answered && !call->cancelled && call->core) {
+        size_t size = protobuf_c_message_get_packed_size(response);
+        grpc_slice slice = grpc_slice_malloc(size);
+        protobuf_c_message_pack(response, GRPC_SLICE_START_PTR(slice));
+        grpc_byte_buffer *bytes = grpc_raw_byte_buffer_create(&slice, 1);
+        grpc_slice_unref(slice);
+        rpc_answer(call, NULL, bytes);
+    }
+    rpc_call_settle(call);
+}
+
+void rpc_fail(struct rpc_call *call, const struct err *err)
+{
+    if (!end(call))
+        return;
+    if (err_is_set(err)) {
+        rpc_answer(call, err, NULL);
+    } else {
+        struct err forgotten = {0};
+        err_set(&forgotten, ERR_INTERNAL, NULL, "the call failed without saying why");
+        rpc_answer(call, &forgotten, NULL);
+    }
+    rpc_call_settle(call);
+}
+
+void rpc_fail_code(struct rpc_call *call, enum err_code code, const char *reason,
+                   const char *format, ...)
+{
+    char message[sizeof(((struct err *)0)->message)];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    struct err err = {0};
+    err_set(&err, code, reason, "%s", message);
+    rpc_fail(call, &err);
+}
+
+void rpc_stream_end(struct rpc_call *call)
+{
+    if (!end(call))
+        return;
+    rpc_answer(call, NULL, NULL);
+    rpc_call_settle(call);
+}
