@@ -27,7 +27,7 @@ CREATE TABLE skillbases (
     description       text,
     config            jsonb       NOT NULL,
     -- The same configuration as a serialized dialplane.v1.SkillbaseConfig, so that reading one costs no conversion. A derived copy:
-    -- whoever changes config by hand sets this to NULL, and it is converted at every read until the next save.
+    -- whoever changes config by hand sets this to NULL, and it is converted at every read until it changes.
     config_wire       bytea,
     version           integer     NOT NULL DEFAULT 1,
     knowledge_base_id uuid,
