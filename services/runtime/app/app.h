@@ -34,9 +34,10 @@ void app_configure(const char *process, const char *summary, const struct app_se
 void app_on_stop(struct loop *loop, int64_t limit_us, void (*drain)(void *context), void *context);
 void app_drained(struct loop *loop);
 
-/* Prometheus text (0.0.4) on a small HTTP port of its own, and /healthz; evhttp, loopback unless allowed. NULL listen: none. */
+/* Prometheus text (0.0.4) on a small HTTP port of its own, and /healthz; evhttp, loopback unless allow_insecure. collect runs on the loop. */
 struct app_metrics_server;
 struct app_metrics_server *app_metrics_start(struct loop *loop, const char *listen,
+                                             bool allow_insecure,
                                              void (*collect)(struct buf *out, void *context),
                                              void *context, struct err *err);
 void app_metrics_stop(struct app_metrics_server *server);

@@ -198,6 +198,15 @@ size_t rpc_server_stats(const struct rpc_server *server, const struct rpc_method
 
 /* ---- Stop ---- */
 
+static void tell_stopped(void *context)
+{
+    struct rpc_server *server = context;
+    if (server->stopped)
+        server->stopped(server->stopped_context);
+}
+
+/* The last call may have ended just now, under a handler's feet: done() comes when the handler has
+ * returned. */
 static void finish_stop(struct rpc_server *server)
 {
     if (server->stop_is_over)
@@ -205,8 +214,7 @@ static void finish_stop(struct rpc_server *server)
     server->stop_is_over = true;
     loop_timer_cancel(server->grace_timer);
     server->grace_timer = NULL;
-    if (server->stopped)
-        server->stopped(server->stopped_context);
+    loop_defer(server->loop, tell_stopped, server);
 }
 
 static void on_queue_ended(struct loop_letter *letter)
@@ -217,16 +225,19 @@ static void on_queue_ended(struct loop_letter *letter)
     grpc_completion_queue_destroy(server->queue);
     server->queue = NULL;
     grpc_shutdown_blocking();
-    finish_stop(server);
+    rpc_server_progress(server);
 }
 
 void rpc_server_progress(struct rpc_server *server)
 {
-    if (!server->core_is_down || !server->core || server->arms_out || server->core_calls)
-        return;
-    grpc_server_destroy(server->core);
-    server->core = NULL;
-    rpc_queue_end(server);
+    if (server->core && server->core_is_down && !server->arms_out && !server->core_calls) {
+        grpc_server_destroy(server->core);
+        server->core = NULL;
+        rpc_queue_end(server);
+    } else if (!server->queue && !server->call_count) {
+        /* Handlers of cancelled calls may still have waited for the database. */
+        finish_stop(server);
+    }
 }
 
 static void on_down(struct rpc_tag *tag, bool success)
@@ -241,7 +252,8 @@ static void on_hard_limit(void *context)
 {
     struct rpc_server *server = context;
     server->grace_timer = NULL;
-    log_event(LOG_LEVEL_ERROR, "rpc_stop_stuck", log_int("calls", (int64_t)server->core_calls));
+    log_event(LOG_LEVEL_ERROR, "rpc_stop_stuck", log_int("calls", (int64_t)server->call_count),
+              log_int("calls_in_core", (int64_t)server->core_calls));
     finish_stop(server);
 }
 

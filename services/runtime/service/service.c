@@ -1,0 +1,162 @@
+/* A service from start to end.
+ *
+ * settings → schema → migrations → pool → the service's own start → gRPC → /metrics → ready when
+ * the database answers SIGTERM: gRPC stops (grace) → the service's own stop → pool → exit 0 */
+#include "service/internal.h"
+
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define READINESS_PERIOD_US (TIME_US_PER_SECOND / 4)
+/* What rpc_server_stop() may need beyond the grace, and some. */
+#define STOP_MARGIN_US (15 * TIME_US_PER_SECOND)
+
+/* The one clear line of a start that failed. */
+static int refuse(const struct running *running, const struct err *err)
+{
+    fprintf(stderr, "%s: %s\n", running->service->process, err->message);
+    return 1;
+}
+
+/* ---- Readiness ---- */
+
+static void look_at_pool(void *context)
+{
+    struct running *running = context;
+    bool ready = pg_pool_is_ready(running->pool);
+    if (ready == running->ready)
+        return;
+    running->ready = ready;
+    log_event(ready ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, ready ? "ready" : "not_ready",
+              log_text("listen", running->settings.listen),
+              log_int("port", rpc_server_port(running->server)));
+    rpc_server_set_serving(running->server, ready);
+}
+
+/* ---- Drain ---- */
+
+static void on_server_stopped(void *context)
+{
+    struct running *running = context;
+    if (running->service->stop && running->context)
+        running->service->stop(running->context);
+    running->context = NULL;
+    app_metrics_stop(running->metrics);
+    running->metrics = NULL;
+    pg_pool_free(running->pool);
+    running->pool = NULL;
+    app_drained(running->loop);
+}
+
+static void drain(void *context)
+{
+    struct running *running = context;
+    loop_timer_cancel(running->readiness_timer);
+    running->readiness_timer = NULL;
+    running->ready = false;
+    rpc_server_stop(running->server, on_server_stopped, running);
+}
+
+/* ---- Start ---- */
+
+static bool open_pool(struct running *running, struct err *err)
+{
+    const struct service_settings *settings = &running->settings;
+    struct pg_options options = {
+        .connection_string = settings->database_url,
+        .read_connections = (unsigned)settings->read_connections,
+        .write_connections = (unsigned)settings->write_connections,
+        .session_connections = (unsigned)settings->session_connections,
+    };
+    running->pool = pg_pool_new(running->loop, &options);
+    return running->pool ||
+           err_set(err, ERR_INVALID_ARGUMENT, NULL, "the database URL cannot be used");
+}
+
+static bool start_server(struct running *running, struct err *err)
+{
+    const struct service *service = running->service;
+    const struct service_settings *settings = &running->settings;
+    struct rpc_options options = {
+        .listen = settings->listen,
+        .allow_insecure = settings->allow_insecure,
+        .max_calls = (unsigned)settings->max_calls,
+        .grace_us = settings->shutdown_grace_us ? settings->shutdown_grace_us : 1,
+    };
+    running->server =
+        rpc_server_start(running->loop, running->schema, &options, service->services,
+                         service->handlers, service->handler_count, running->context, err);
+    return running->server != NULL;
+}
+
+static bool start_all(struct running *running, struct err *err)
+{
+    const struct service *service = running->service;
+    if (!open_pool(running, err))
+        return false;
+    if (service->start) {
+        running->context = service->start(running->loop, running->pool, running->schema, err);
+        if (!running->context)
+            return false;
+    }
+    if (!start_server(running, err))
+        return false;
+    if (running->settings.metrics_listen) {
+        running->metrics =
+            app_metrics_start(running->loop, running->settings.metrics_listen,
+                              running->settings.allow_insecure, service_collect, running, err);
+        if (!running->metrics)
+            return false;
+    }
+    return true;
+}
+
+static bool prepare(struct running *running, struct err *err)
+{
+    const struct service_settings *settings = &running->settings;
+    running->schema = schema_load(dialplane_descriptor_set, dialplane_descriptor_set_size, err);
+    if (!running->schema)
+        return false;
+    if (settings->migrate || settings->migrate_only) {
+        if (!pg_migrate(settings->database_url, dialplane_migrations, dialplane_migration_count,
+                        settings->database_wait_us, err))
+            return false;
+    }
+    return true;
+}
+
+int service_main(const struct service *service, int argc, char **argv)
+{
+    struct running running = {.service = service};
+    struct err err = {0};
+    service_configure(service, argc, argv, &running.settings);
+    if (!prepare(&running, &err))
+        return refuse(&running, &err);
+    if (running.settings.migrate_only) {
+        schema_free(running.schema);
+        return 0;
+    }
+    running.loop = loop_new(NULL);
+    if (!running.loop) {
+        err_set(&err, ERR_INTERNAL, NULL, "libevent gives no event loop");
+        return refuse(&running, &err);
+    }
+    /* A start that fails ends the process; what is up by then goes with it. */
+    if (!start_all(&running, &err))
+        return refuse(&running, &err);
+    app_on_stop(running.loop, running.settings.shutdown_grace_us + STOP_MARGIN_US, drain, &running);
+    running.readiness_timer =
+        loop_timer_repeat(running.loop, READINESS_PERIOD_US, look_at_pool, &running);
+    log_event(LOG_LEVEL_INFO, "listening", log_text("version", app_version),
+              log_text("listen", running.settings.listen),
+              log_int("port", rpc_server_port(running.server)),
+              log_text("metrics", running.settings.metrics_listen));
+    loop_run(running.loop);
+    /* Now nothing calls back any more. */
+    rpc_server_free(running.server);
+    loop_free(running.loop);
+    schema_free(running.schema);
+    return 0;
+}

@@ -1,0 +1,122 @@
+/* The settings that every service has, before its own. */
+#include "service/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COMMON_LIMIT 16
+
+static size_t common_settings(const struct service *service, struct service_settings *s,
+                              struct app_setting out[COMMON_LIMIT])
+{
+    const struct app_setting settings[] = {
+        {.name = "database-url",
+         .kind = APP_TEXT,
+         .secret = true,
+         .ret_value = &s->database_url,
+         .help = "PostgreSQL, as postgresql://USER:PASSWORD@HOST:PORT/NAME or key=value pairs; "
+                 "better given as the variable, which no process list shows"},
+        {.name = "listen",
+         .kind = APP_TEXT,
+         .own = true,
+         .default_text = service->default_listen,
+         .ret_value = &s->listen,
+         .help = "where gRPC is served: HOST:PORT (port 0 takes a free one) or unix:PATH"},
+        {.name = "metrics-listen",
+         .kind = APP_TEXT,
+         .own = true,
+         .default_text = service->default_metrics_listen,
+         .ret_value = &s->metrics_listen,
+         .help = "where /metrics and /healthz are served: HOST:PORT, or \"off\""},
+        {.name = "allow-insecure",
+         .kind = APP_BOOL,
+         .default_text = "false",
+         .ret_value = &s->allow_insecure,
+         .help = "listen on addresses that are not loopback although nothing authenticates "
+                 "callers yet"},
+        {.name = "read-connections",
+         .kind = APP_INT,
+         .default_text = "2",
+         .minimum = 1,
+         .maximum = 64,
+         .ret_value = &s->read_connections,
+         .help = "database connections for reads, 1 to 64"},
+        {.name = "write-connections",
+         .kind = APP_INT,
+         .default_text = "8",
+         .minimum = 1,
+         .maximum = 256,
+         .ret_value = &s->write_connections,
+         .help = "database connections for writes, 1 to 256"},
+        {.name = "session-connections",
+         .kind = APP_INT,
+         .default_text = "4",
+         .minimum = 1,
+         .maximum = 64,
+         .ret_value = &s->session_connections,
+         .help = "most database sessions at once, for uploads and interactive transactions, 1 to "
+                 "64"},
+        {.name = "database-wait",
+         .kind = APP_DURATION,
+         .default_text = "30s",
+         .minimum = 0,
+         .maximum = 3600 * TIME_US_PER_SECOND,
+         .ret_value = &s->database_wait_us,
+         .help = "longest wait for the database at start, up to 1h"},
+        {.name = "max-calls",
+         .kind = APP_INT,
+         .default_text = "20000",
+         .minimum = 1,
+         .maximum = 1000000,
+         .ret_value = &s->max_calls,
+         .help = "most calls under way at once; more are answered RESOURCE_EXHAUSTED"},
+        {.name = "shutdown-grace",
+         .kind = APP_DURATION,
+         .default_text = "10s",
+         .minimum = 0,
+         .maximum = 600 * TIME_US_PER_SECOND,
+         .ret_value = &s->shutdown_grace_us,
+         .help = "time that calls under way get to finish at stop, up to 10m"},
+        {.name = "migrate",
+         .kind = APP_BOOL,
+         .default_text = "true",
+         .ret_value = &s->migrate,
+         .help = "bring the database's schema up to date at start"},
+        {.name = "migrate-only",
+         .kind = APP_BOOL,
+         .default_text = "false",
+         .ret_value = &s->migrate_only,
+         .help = "bring the database's schema up to date and exit"},
+    };
+    size_t count = sizeof(settings) / sizeof(settings[0]);
+    _Static_assert(sizeof(settings) / sizeof(settings[0]) <= COMMON_LIMIT, "raise COMMON_LIMIT");
+    memcpy(out, settings, sizeof(settings));
+    return count;
+}
+
+void service_configure(const struct service *service, int argc, char **argv,
+                       struct service_settings *ret_settings)
+{
+    memset(ret_settings, 0, sizeof(*ret_settings));
+    struct app_setting common[COMMON_LIMIT];
+    size_t common_count = common_settings(service, ret_settings, common);
+    struct app_setting *all = calloc(common_count + service->setting_count, sizeof(*all));
+    if (!all) {
+        fprintf(stderr, "%s: not enough memory\n", service->process);
+        exit(1);
+    }
+    memcpy(all, common, common_count * sizeof(*all));
+    if (service->setting_count)
+        memcpy(all + common_count, service->settings, service->setting_count * sizeof(*all));
+    app_configure(service->process, service->summary, all, common_count + service->setting_count,
+                  argc, argv);
+    free(all);
+    if (!ret_settings->database_url || !ret_settings->database_url[0]) {
+        fprintf(stderr, "%s: --database-url or DIALPLANE_DATABASE_URL must name a database\n",
+                service->process);
+        exit(2);
+    }
+    if (ret_settings->metrics_listen && strcmp(ret_settings->metrics_listen, "off") == 0)
+        ret_settings->metrics_listen = NULL;
+}
