@@ -15,8 +15,9 @@ bool price_parse(const char *text, int64_t *ret_price)
     return true;
 }
 
-/* round-half-up((amount × price + amount2 × price2) ÷ units) from 10^-12 dollars to micro-dollars, in 128 bits. Amounts stay under 10^16
- * and prices under 10^15, so the sum stays under 2 × 10^31 and cannot pass 2^127. */
+/* round-half-up((amount × price + amount2 × price2) ÷ units) from 10^-12 dollars to micro-dollars,
+ * in 128 bits. Amounts stay under 10^16 and prices under 10^15, so the sum stays under 2 × 10^31
+ * and cannot pass 2^127. */
 static bool cost_of(int64_t amount, int64_t price, int64_t amount2, int64_t price2, int64_t units,
                     int64_t *ret_micros)
 {

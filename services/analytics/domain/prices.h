@@ -1,4 +1,5 @@
-/* prices: what usage costs. Exact: micro-dollars in int64, each component rounded once, half up. Pure. */
+/* prices: what usage costs. Exact: micro-dollars in int64, each component rounded once, half up.
+ * Pure. */
 #ifndef ANALYTICS_DOMAIN_PRICES_H
 #define ANALYTICS_DOMAIN_PRICES_H
 
@@ -7,13 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Prices in millionths of a micro-dollar (10^-12 dollar) of the unit named, so that "0.0043" per minute is exact. */
+/* Prices in millionths of a micro-dollar (10^-12 dollar) of the unit named, so that "0.0043" per
+ * minute is exact. */
 struct prices {
-    int64_t stt_minute;                   /* speech-to-text, one minute */
-    int64_t llm_million_input_tokens;     /* language model, a million tokens read */
-    int64_t llm_million_output_tokens;    /* language model, a million tokens written */
-    int64_t tts_thousand_characters;      /* text-to-speech, a thousand characters */
-    int64_t livekit_minute;               /* media server, one minute */
+    int64_t stt_minute;                /* speech-to-text, one minute */
+    int64_t llm_million_input_tokens;  /* language model, a million tokens read */
+    int64_t llm_million_output_tokens; /* language model, a million tokens written */
+    int64_t tts_thousand_characters;   /* text-to-speech, a thousand characters */
+    int64_t livekit_minute;            /* media server, one minute */
 };
 
 /* What a call used. None is negative. */
