@@ -1,0 +1,21 @@
+# The gateway from policy to pages, and the executable. Each part may use those above it only.
+pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
+pkg_check_modules(LIBEVENT_EXTRA REQUIRED IMPORTED_TARGET libevent_extra) # evdns: names without blocking the loop
+
+function(dialplane_gateway_part name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  list(TRANSFORM ARG_SOURCES PREPEND ${name}/)
+  add_library(dialplane_gateway_${name} STATIC ${ARG_SOURCES})
+  target_include_directories(dialplane_gateway_${name} PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/services/runtime)
+  target_link_libraries(dialplane_gateway_${name} PRIVATE dialplane_flags PUBLIC ${ARG_LINK})
+endfunction()
+
+dialplane_gateway_part(policy
+  SOURCES cors.c etag.c identity.c media.c problem.c
+  LINK dialplane_base)
+dialplane_gateway_part(route
+  SOURCES bind.c multipart.c percent.c router.c template.c transcode.c
+  LINK dialplane_gateway_policy dialplane_json dialplane_schema dialplane_base)
+dialplane_gateway_part(upstream
+  SOURCES backend.c call.c connection.c resolve.c session.c status.c
+  LINK dialplane_gateway_route dialplane_loop PkgConfig::NGHTTP2 PkgConfig::LIBEVENT_EXTRA)

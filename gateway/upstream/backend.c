@@ -1,0 +1,311 @@
+/* A service as a whole: which connection a call takes, what waits, what fails, and the clock over
+ * it all.
+ *
+ * The happy path: upstream_call_start → upstream_dispatch finds the ready connection with the
+ * fewest calls → stream → on_done. No connection yet: one is opened to every address and the call
+ * waits, at most until the last attempt has failed. All addresses failed lately: the call fails at
+ * once (503), and the next attempt comes with the first call after the backoff: an outage costs one
+ * connect per backoff, however many clients ask. */
+#include "gateway/upstream/internal.h"
+
+#include "gateway/policy/problem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TICK_US (100 * INT64_C(1000))
+/* The service keeps the deadline itself and says so better: ours is the fallback. */
+#define DEADLINE_GRACE_US (200 * INT64_C(1000))
+
+int64_t upstream_now(const struct upstream *upstream)
+{
+    const struct clock *clock = loop_clock(upstream->loop);
+
+    return clock->monotonic_us(clock);
+}
+
+static void default_options(struct upstream_options *options)
+{
+    if (!options->connect_timeout_us)
+        options->connect_timeout_us = 2 * TIME_US_PER_SECOND;
+    if (!options->ping_idle_us)
+        options->ping_idle_us = 20 * TIME_US_PER_SECOND;
+    if (!options->connections)
+        options->connections = 1;
+    if (!options->max_connections)
+        options->max_connections = 16;
+    if (!options->max_streams)
+        options->max_streams = 1000;
+    if (!options->max_pending)
+        options->max_pending = 4096;
+    if (!options->max_response_bytes)
+        options->max_response_bytes = 32 << 20;
+}
+
+struct upstream *upstream_new(struct loop *loop, const char *name, const char *addresses,
+                              const struct upstream_options *options, struct err *err)
+{
+    struct upstream *upstream = calloc(1, sizeof(*upstream));
+
+    if (!upstream || !(upstream->name = strdup(name))) {
+        free(upstream);
+        err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+        return NULL;
+    }
+    upstream->loop = loop;
+    if (options)
+        upstream->options = *options;
+    default_options(&upstream->options);
+    TAILQ_INIT(&upstream->calls);
+    TAILQ_INIT(&upstream->pending);
+    TAILQ_INIT(&upstream->free_calls);
+    TAILQ_INIT(&upstream->failing);
+    if (!resolve_init(upstream, addresses, err)) {
+        upstream_free(upstream);
+        return NULL;
+    }
+    return upstream;
+}
+
+static void free_upstream(void *context)
+{
+    struct upstream *upstream = context;
+    struct upstream_call *call;
+
+    while ((call = TAILQ_FIRST(&upstream->free_calls))) {
+        TAILQ_REMOVE(&upstream->free_calls, call, link);
+        call_free(call);
+    }
+    for (unsigned i = 0; i < upstream->endpoint_count; i++)
+        free(upstream->endpoints[i]);
+    free(upstream->name);
+    free(upstream);
+}
+
+void upstream_free(struct upstream *upstream)
+{
+    struct upstream_call *call;
+
+    if (!upstream)
+        return;
+    upstream->closing = true;
+    while ((call = TAILQ_FIRST(&upstream->calls)))
+        upstream_call_cancel(call);
+    for (unsigned i = 0; i < upstream->endpoint_count; i++) {
+        struct connection *connection;
+        while ((connection = TAILQ_FIRST(&upstream->endpoints[i]->connections)))
+            connection_destroy(connection);
+    }
+    loop_timer_cancel(upstream->tick);
+    resolve_done(upstream);
+    /* After the connections' own ends, which still look at us. */
+    loop_defer(upstream->loop, free_upstream, upstream);
+}
+
+const char *upstream_name(const struct upstream *upstream)
+{
+    return upstream->name;
+}
+
+void upstream_stats(const struct upstream *upstream, struct upstream_stats *ret_stats)
+{
+    *ret_stats = upstream->stats;
+}
+
+static void fail_now(void *context)
+{
+    struct upstream *upstream = context;
+    struct upstream_call *call;
+
+    upstream->failing_scheduled = false;
+    if (upstream->closing)
+        return;
+    while ((call = TAILQ_FIRST(&upstream->failing))) {
+        struct err failure = call->failure;
+        call_finish(call, &failure);
+    }
+}
+
+void upstream_fail_later(struct upstream_call *call, enum err_code code, const char *reason,
+                         const char *format, ...)
+{
+    struct upstream *upstream = call->upstream;
+    va_list arguments;
+
+    memset(&call->failure, 0, sizeof(call->failure));
+    call->failure.code = code;
+    if (reason)
+        snprintf(call->failure.reason, sizeof(call->failure.reason), "%s", reason);
+    call->failure.retry_after_seconds = 1;
+    va_start(arguments, format);
+    vsnprintf(call->failure.message, sizeof(call->failure.message), format, arguments);
+    va_end(arguments);
+    TAILQ_INSERT_TAIL(&upstream->failing, call, link);
+    if (!upstream->failing_scheduled) {
+        upstream->failing_scheduled = true;
+        loop_defer(upstream->loop, fail_now, upstream);
+    }
+}
+
+static void check_calls(struct upstream *upstream, int64_t now)
+{
+    struct upstream_call *call;
+
+again:
+    TAILQ_FOREACH(call, &upstream->calls, all_link)
+    {
+        if (!call->deadline_us || now < call->deadline_us + DEADLINE_GRACE_US || call->failure.code)
+            continue;
+        if (call->connection) {
+            nghttp2_session_set_stream_user_data(call->connection->session, call->stream_id, NULL);
+            nghttp2_submit_rst_stream(call->connection->session, NGHTTP2_FLAG_NONE, call->stream_id,
+                                      NGHTTP2_CANCEL);
+            connection_schedule_flush(call->connection);
+        }
+        call_fail(call, ERR_DEADLINE_EXCEEDED, NULL, "The %s service did not answer in time",
+                  upstream->name);
+        goto again; /* its owner may have ended others */
+    }
+}
+
+static void on_tick(void *context)
+{
+    struct upstream *upstream = context;
+    int64_t now = upstream_now(upstream);
+    bool connecting = false;
+
+    for (unsigned i = 0; i < upstream->endpoint_count; i++) {
+        struct connection *connection, *next;
+        for (connection = TAILQ_FIRST(&upstream->endpoints[i]->connections); connection;
+             connection = next) {
+            next = TAILQ_NEXT(connection, link);
+            connection_tick(connection, now);
+            if (connection->state == CONNECTING)
+                connecting = true;
+        }
+    }
+    check_calls(upstream, now);
+    upstream_dispatch_pending(upstream); /* some connection may have room again */
+    if (!TAILQ_EMPTY(&upstream->calls) || connecting)
+        return;
+    loop_timer_cancel(upstream->tick);
+    upstream->tick = NULL;
+}
+
+static void start_tick(struct upstream *upstream)
+{
+    if (!upstream->tick)
+        upstream->tick = loop_timer_repeat(upstream->loop, TICK_US, on_tick, upstream);
+}
+
+/* Opens what this address still lacks. True when an attempt is under way. */
+static bool connect_endpoint(struct upstream *upstream, struct endpoint *endpoint, unsigned wanted,
+                             int64_t now)
+{
+    struct connection *connection;
+    bool connecting = false;
+
+    if (endpoint->gone)
+        return false;
+    TAILQ_FOREACH(connection, &endpoint->connections, link)
+    connecting |= connection->state == CONNECTING;
+    if (now < endpoint->not_before_us)
+        return connecting;
+    while (endpoint->connection_count < wanted) {
+        if (!connection_open(endpoint, upstream)) {
+            endpoint->not_before_us = now + TIME_US_PER_SECOND;
+            break;
+        }
+        connecting = true;
+    }
+    return connecting;
+}
+
+static struct connection *least_busy(struct upstream *upstream, bool *ret_any_ready)
+{
+    struct connection *best = NULL, *connection;
+
+    *ret_any_ready = false;
+    for (unsigned i = 0; i < upstream->endpoint_count; i++) {
+        TAILQ_FOREACH(connection, &upstream->endpoints[i]->connections, link)
+        {
+            *ret_any_ready |= connection->state == READY;
+            if (connection_takes_calls(connection) &&
+                (!best || connection->call_count < best->call_count))
+                best = connection;
+        }
+    }
+    return best;
+}
+
+void upstream_dispatch(struct upstream_call *call)
+{
+    struct upstream *upstream = call->upstream;
+    int64_t now = upstream_now(upstream);
+    bool any_ready, connecting = resolve_refresh(upstream, false);
+
+    start_tick(upstream);
+    for (unsigned i = 0; i < upstream->endpoint_count; i++)
+        connecting |=
+            connect_endpoint(upstream, upstream->endpoints[i], upstream->options.connections, now);
+    struct connection *connection = least_busy(upstream, &any_ready);
+    if (connection) {
+        connection_start_call(connection, call);
+        return;
+    }
+    if (any_ready && !connecting) {
+        /* All are full: one more to each address, up to the limit. */
+        for (unsigned i = 0; i < upstream->endpoint_count; i++) {
+            struct endpoint *endpoint = upstream->endpoints[i];
+            if (endpoint->connection_count < upstream->options.max_connections)
+                connecting |=
+                    connect_endpoint(upstream, endpoint, endpoint->connection_count + 1, now);
+        }
+    }
+    if (connecting && upstream->pending_count < upstream->options.max_pending) {
+        TAILQ_INSERT_TAIL(&upstream->pending, call, link);
+        upstream->pending_count++;
+    } else if (any_ready || connecting) {
+        upstream_fail_later(call, ERR_RESOURCE_EXHAUSTED, REASON_OVERLOADED,
+                            "Too many calls to the %s service are under way", upstream->name);
+    } else {
+        upstream_fail_later(call, ERR_UNAVAILABLE, NULL, "The %s service cannot be reached",
+                            upstream->name);
+    }
+}
+
+void upstream_dispatch_pending(struct upstream *upstream)
+{
+    bool any_ready;
+
+    for (;;) {
+        struct upstream_call *call = TAILQ_FIRST(&upstream->pending);
+        struct connection *connection = call ? least_busy(upstream, &any_ready) : NULL;
+        if (!connection)
+            return;
+        TAILQ_REMOVE(&upstream->pending, call, link);
+        upstream->pending_count--;
+        connection_start_call(connection, call);
+    }
+}
+
+void upstream_on_connect_failed(struct upstream *upstream)
+{
+    struct connection *connection;
+    struct upstream_call *call;
+
+    if (upstream->closing)
+        return;
+    bool hope = resolve_refresh(upstream, true);
+    for (unsigned i = 0; i < upstream->endpoint_count; i++)
+        TAILQ_FOREACH(connection, &upstream->endpoints[i]->connections, link)
+    hope |= connection->state == CONNECTING || connection->state == READY;
+    if (hope)
+        return;
+    while ((call = TAILQ_FIRST(&upstream->pending))) {
+        TAILQ_REMOVE(&upstream->pending, call, link);
+        upstream->pending_count--;
+        upstream_fail_later(call, ERR_UNAVAILABLE, NULL, "The %s service cannot be reached",
+                            upstream->name);
+    }
+}

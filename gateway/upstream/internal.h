@@ -1,0 +1,161 @@
+/* internal: what the files of upstream/ share. */
+#ifndef GATEWAY_UPSTREAM_INTERNAL_H
+#define GATEWAY_UPSTREAM_INTERNAL_H
+
+#include "base/buf.h"
+#include "gateway/upstream/upstream.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <nghttp2/nghttp2.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define ENDPOINTS_MAX 64
+#define BACKOFF_FIRST_US (100 * INT64_C(1000))
+#define BACKOFF_LAST_US (5 * TIME_US_PER_SECOND)
+#define PING_TIMEOUT_US (5 * TIME_US_PER_SECOND)
+#define STREAM_ID_LAST (INT32_C(1) << 30)
+#define SEND_LOW_WATER (64 * 1024)
+
+struct connection;
+TAILQ_HEAD(call_list, upstream_call);
+TAILQ_HEAD(connection_list, connection);
+
+/* One address of the service. */
+struct endpoint {
+    struct sockaddr_storage address;
+    socklen_t address_length;
+    char text[128]; /* for the log and :authority */
+    struct connection_list connections;
+    unsigned connection_count;
+    int64_t backoff_us; /* 0: the last attempt was fine */
+    int64_t not_before_us;
+    bool gone; /* DNS no longer names it */
+    bool seen; /* scratch of a DNS answer */
+};
+
+struct resolver;
+
+struct upstream {
+    struct loop *loop;
+    char *name;
+    struct upstream_options options;
+    struct endpoint *endpoints[ENDPOINTS_MAX];
+    unsigned endpoint_count;
+    struct resolver *resolver; /* NULL: numeric addresses only */
+    struct call_list calls;    /* all: waiting and under way */
+    struct call_list pending;  /* waiting for a connection */
+    unsigned pending_count;
+    struct call_list free_calls;
+    unsigned free_count;
+    struct loop_timer *tick;  /* while there are calls: deadlines, pings, connect timeouts */
+    struct call_list failing; /* ends with `failure` after this turn */
+    bool failing_scheduled;
+    bool closing;
+    struct upstream_stats stats;
+};
+
+struct connection {
+    struct upstream *upstream;
+    struct endpoint *endpoint;
+    TAILQ_ENTRY(connection) link;
+    int fd;
+    struct event readable, writable;
+    nghttp2_session *session;
+    enum { CONNECTING, READY, DRAINING, DEAD } state;
+    struct call_list calls;
+    unsigned call_count;
+    struct buf output;
+    size_t output_sent;
+    bool flush_scheduled;
+    bool heard;            /* anything at all, so far */
+    bool writable_waiting; /* some call's on_writable is due */
+    int64_t connect_deadline_us;
+    int64_t heard_us;     /* last bytes from the peer */
+    int64_t ping_sent_us; /* 0: none is out */
+    int64_t ping_idle_us;
+};
+
+struct upstream_call {
+    struct upstream *upstream;
+    struct connection *connection; /* NULL: waiting, or ended */
+    TAILQ_ENTRY(upstream_call) all_link;
+    TAILQ_ENTRY(upstream_call)
+    link; /* in connection->calls, upstream->pending, ->failing or ->free_calls */
+    const struct upstream_handler *handler;
+    void *context;
+    struct upstream_request request;
+    char request_id[132];
+    char traceparent[60];
+    int32_t stream_id;
+    int64_t deadline_us; /* 0: none */
+    /* going out */
+    size_t sent;    /* of prefix and message */
+    struct buf out; /* streaming: framed messages */
+    bool half_closed, blocked, writable, headers_sent, retried, deferred;
+    /* coming in */
+    uint8_t prefix[5];
+    unsigned prefix_length;
+    uint32_t message_size;
+    struct buf in;
+    bool has_reply, headers_seen, finished, busy, status_seen;
+    unsigned http_status;
+    unsigned grpc_status;
+    uint32_t retry_after;
+    struct buf message, details; /* grpc-message, grpc-status-details-bin as they came */
+    struct err failure;
+};
+
+/* backend.c */
+int64_t upstream_now(const struct upstream *upstream);
+/* Finds the call a connection, opens one, lets it wait, or fails it after this turn. */
+void upstream_dispatch(struct upstream_call *call);
+void upstream_dispatch_pending(struct upstream *upstream);
+/* A connection came to nothing: what waits goes elsewhere or fails. */
+void upstream_on_connect_failed(struct upstream *upstream);
+void upstream_fail_later(struct upstream_call *call, enum err_code code, const char *reason,
+                         const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* resolve.c */
+/* Parses the list; numeric addresses become endpoints at once, names are looked up. */
+bool resolve_init(struct upstream *upstream, const char *addresses, struct err *err);
+/* Asks DNS again when that is due. True while a first answer is awaited. */
+bool resolve_refresh(struct upstream *upstream, bool urgently);
+void resolve_done(struct upstream *upstream);
+
+/* connection.c */
+struct connection *connection_open(struct endpoint *endpoint, struct upstream *upstream);
+bool connection_takes_calls(const struct connection *connection);
+void connection_start_call(struct connection *connection, struct upstream_call *call);
+void connection_schedule_flush(struct connection *connection);
+/* The peer is lost: its calls end or are retried. */
+void connection_fail(struct connection *connection, const char *why);
+/* No new calls; ends when the last has. */
+void connection_drain(struct connection *connection);
+void connection_tick(struct connection *connection, int64_t now_us);
+void connection_ping(struct connection *connection);
+/* At upstream_free(): at once. */
+void connection_destroy(struct connection *connection);
+
+/* session.c */
+bool session_open(struct connection *connection);
+/* Gives the stream's id, or a negative number. */
+int32_t session_submit(struct connection *connection, struct upstream_call *call);
+
+/* call.c */
+void call_feed(struct upstream_call *call, struct str data);
+/* The stream has closed in order: judges by what was seen. */
+void call_on_stream_close(struct upstream_call *call, uint32_t error_code);
+void call_finish(struct upstream_call *call, const struct err *status);
+void call_fail(struct upstream_call *call, enum err_code code, const char *reason,
+               const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Retries what the service cannot have seen; false: it may have, or this was the second time. */
+bool call_retry(struct upstream_call *call);
+void call_unlink(struct upstream_call *call);
+void call_recycle(struct upstream_call *call);
+void call_free(struct upstream_call *call);
+long call_read_output(struct upstream_call *call, uint8_t *out, size_t size, bool *ret_end);
+
+#endif
