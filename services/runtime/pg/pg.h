@@ -20,8 +20,8 @@ struct pg_pool;
 /* One SQL statement, from one .sql file, embedded by CMake's dialplane_add_sql(): `sql_get_skillbase` for
  * sql/get_skillbase.sql. Prepared on a connection at its first use there. */
 struct pg_statement {
-    const char *name; /* unique in the process */
-    const char *text;
+    const char *name; /* unique in the process, at most 63 bytes */
+    const char *text; /* both live as long as the pool */
 };
 
 struct pg_options {
@@ -50,7 +50,8 @@ struct pg_pool_stats {
 void pg_pool_stats(const struct pg_pool *pool, struct pg_pool_stats *ret_stats);
 
 /* Parameters of one statement, in order $1, $2, …; all are sent as text, so the SQL casts where PostgreSQL cannot infer
- * ($2::timestamptz, $3::jsonb, $4::text[]). Values are copied into the arena. Zero-initialise, then set arena. */
+ * ($2::timestamptz, $3::jsonb, $4::text[]). Values are copied into the arena, which must live until the callback; the struct
+ * itself may go at once. Zero-initialise, then set arena. */
 #define PG_PARAMETER_LIMIT 64
 struct pg_params {
     struct arena *arena;
@@ -59,6 +60,7 @@ struct pg_params {
     int lengths[PG_PARAMETER_LIMIT];
     int formats[PG_PARAMETER_LIMIT];        /* 0 text, 1 binary (bytea only) */
     bool failed;                            /* too many, or the arena is exhausted: the statement is refused INTERNAL */
+    bool has_nul;                           /* a text with U+0000, which PostgreSQL cannot store: refused INVALID_ARGUMENT */
 };
 void pg_param_text(struct pg_params *params, const char *text); /* NULL: SQL NULL */
 void pg_param_str(struct pg_params *params, struct str text);
@@ -85,7 +87,9 @@ double pg_double(const struct pg_result *result, int row, int column);  /* float
 bool pg_bool(const struct pg_result *result, int row, int column);
 int64_t pg_time_us(const struct pg_result *result, int row, int column); /* timestamptz */
 struct str pg_str(const struct pg_result *result, int row, int column); /* text, varchar, json, jsonb, bytea */
-/* Copies into the arena, NUL-terminated; text types and uuid (as text). NULL for SQL NULL. */
+/* Of SQL NULL the accessors above give 0, false or an empty str. Enum types of the schema read as text. */
+struct uuid pg_uuid(const struct pg_result *result, int row, int column); /* all zero for NULL */
+/* Copies into the arena, NUL-terminated; text types, uuid and date (as text). NULL for SQL NULL. */
 char *pg_text(const struct pg_result *result, int row, int column, struct arena *arena);
 
 /* How a unit ended. err is set when it failed; then result is NULL. SQLSTATE and constraint are kept apart for handlers that turn

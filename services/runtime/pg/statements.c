@@ -1,0 +1,82 @@
+/* The statements a pool has seen, numbered: the server knows them by name, connections by number.
+ */
+#include "pg/internal.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+
+/* PostgreSQL cuts the names of prepared statements silently beyond this. */
+#define NAME_LIMIT 63
+
+static uint32_t name_hash(const char *name)
+{
+    uint32_t hash = 2166136261U; /* FNV-1a */
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * 16777619U;
+    return hash;
+}
+
+static void buckets_insert(struct statements *statements, size_t slot)
+{
+    size_t mask = statements->bucket_count - 1;
+    size_t at = name_hash(statements->items[slot]->name) & mask;
+    while (statements->buckets[at])
+        at = (at + 1) & mask;
+    statements->buckets[at] = (uint32_t)slot + 1;
+}
+
+static void statements_grow(struct statements *statements)
+{
+    statements->capacity = statements->capacity ? statements->capacity * 2 : 64;
+    const struct pg_statement **items = xcalloc(statements->capacity, sizeof(*items));
+    if (statements->count)
+        memcpy(items, statements->items, statements->count * sizeof(*items));
+    free(statements->items);
+    statements->items = items;
+
+    free(statements->buckets);
+    statements->bucket_count = statements->capacity * 4;
+    statements->buckets = xcalloc(statements->bucket_count, sizeof(*statements->buckets));
+    for (size_t slot = 0; slot < statements->count; slot++)
+        buckets_insert(statements, slot);
+}
+
+bool statements_find(struct statements *statements, const struct pg_statement *statement,
+                     size_t *ret_slot, struct err *err)
+{
+    if (statements->bucket_count) {
+        size_t mask = statements->bucket_count - 1;
+        for (size_t at = name_hash(statement->name) & mask; statements->buckets[at];
+             at = (at + 1) & mask) {
+            size_t slot = statements->buckets[at] - 1;
+            const struct pg_statement *known = statements->items[slot];
+            if (strcmp(known->name, statement->name) != 0)
+                continue;
+            if (known->text != statement->text && strcmp(known->text, statement->text) != 0) {
+                log_event(LOG_LEVEL_ERROR, "sql_statement_name_used_twice",
+                          log_text("statement", statement->name));
+                return err_set(err, ERR_INTERNAL, NULL, "internal error");
+            }
+            *ret_slot = slot;
+            return true;
+        }
+    }
+    if (strlen(statement->name) > NAME_LIMIT) {
+        log_event(LOG_LEVEL_ERROR, "sql_statement_name_too_long",
+                  log_text("statement", statement->name));
+        return err_set(err, ERR_INTERNAL, NULL, "internal error");
+    }
+    if (statements->count == statements->capacity)
+        statements_grow(statements);
+    statements->items[statements->count] = statement;
+    buckets_insert(statements, statements->count);
+    *ret_slot = statements->count++;
+    return true;
+}
+
+void statements_done(struct statements *statements)
+{
+    free(statements->items);
+    free(statements->buckets);
+}

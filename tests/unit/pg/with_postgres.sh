@@ -1,0 +1,91 @@
+#!/bin/sh
+# with_postgres.sh COMMAND [ARGUMENT…]: runs COMMAND with a PostgreSQL of its own (empty database, unix socket in a temporary folder,
+# nothing durable) and takes the server away afterwards. The command finds in its environment:
+#   DIALPLANE_TEST_DATABASE_URL  where to connect, as superuser of the database "dialplane"
+#   DIALPLANE_TEST_PG_CTL        a script: start, stop (fast), kill (immediate), freeze and thaw (SIGSTOP/SIGCONT) that server
+# Bounded in time by DIALPLANE_TEST_LIMIT seconds (300). Should this script itself be killed, a watcher stops the server.
+set -eu
+
+if [ $# -eq 0 ]; then
+    echo "usage: $0 COMMAND [ARGUMENT...]" >&2
+    exit 2
+fi
+if [ -n "${DIALPLANE_TEST_DATABASE_URL:-}" ]; then
+    exec "$@" # nested: one server is enough
+fi
+
+bin=${DIALPLANE_PG_BIN:-/usr/lib/postgresql/15/bin}
+if [ ! -x "$bin/initdb" ]; then
+    echo "$0: no PostgreSQL 15 in $bin (Debian package postgresql-15)" >&2
+    exit 77
+fi
+
+# A short path: a unix socket's may have 107 bytes.
+dir=$(mktemp -d /tmp/dialplane-pg.XXXXXX)
+run=
+if [ "$(id -u)" -eq 0 ]; then
+    # initdb refuses root.
+    user=nobody
+    chown "$user" "$dir"
+    run="runuser -u $user --"
+fi
+chmod 755 "$dir"
+
+cat >"$dir/ctl" <<END
+#!/bin/sh
+case "\$1" in
+start) $run "$bin/pg_ctl" -D "$dir/data" -w -t 60 -l "$dir/log" start >/dev/null 2>&1 </dev/null ;;
+stop) $run "$bin/pg_ctl" -D "$dir/data" -w -t 30 -m fast stop >/dev/null 2>&1 ;;
+kill) $run "$bin/pg_ctl" -D "$dir/data" -w -t 30 -m immediate stop >/dev/null 2>&1 ;;
+freeze) for pid in \$(head -n 1 "$dir/data/postmaster.pid") \$(pgrep -P "\$(head -n 1 "$dir/data/postmaster.pid")"); do kill -STOP "\$pid"; done ;;
+thaw) for pid in \$(head -n 1 "$dir/data/postmaster.pid") \$(pgrep -P "\$(head -n 1 "$dir/data/postmaster.pid")"); do kill -CONT "\$pid"; done ;;
+*) echo "usage: \$0 start|stop|kill|freeze|thaw" >&2; exit 2 ;;
+esac
+END
+chmod 755 "$dir/ctl"
+
+clean_up() {
+    trap - EXIT INT TERM HUP
+    "$dir/ctl" kill || true
+    rm -rf "$dir"
+}
+trap clean_up EXIT
+trap 'clean_up; exit 130' INT TERM HUP
+
+cd "$dir"
+if ! $run "$bin/initdb" -D "$dir/data" -U dialplane -A trust -E UTF8 --locale=C.UTF-8 --no-sync >"$dir/initdb.log" 2>&1; then
+    cat "$dir/initdb.log" >&2
+    exit 1
+fi
+cat >>"$dir/data/postgresql.conf" <<END
+listen_addresses = ''
+unix_socket_directories = '$dir'
+fsync = off
+full_page_writes = off
+synchronous_commit = off
+max_connections = 100
+max_wal_size = 256MB
+shared_buffers = 64MB
+log_min_messages = warning
+END
+cd - >/dev/null
+if ! "$dir/ctl" start; then
+    cat "$dir/log" >&2
+    exit 1
+fi
+$run "$bin/createdb" -h "$dir" -U dialplane dialplane
+
+# ctest kills with SIGKILL, which no trap sees.
+script=$$
+setsid sh -c "while kill -0 $script 2>/dev/null && [ -d '$dir' ]; do sleep 1; done
+    [ -d '$dir' ] && { '$dir/ctl' kill; rm -rf '$dir'; }" >/dev/null 2>&1 </dev/null &
+
+export DIALPLANE_TEST_DATABASE_URL="postgresql://dialplane@/dialplane?host=$dir"
+export DIALPLANE_TEST_PG_CTL="$dir/ctl"
+status=0
+timeout --kill-after=5 "${DIALPLANE_TEST_LIMIT:-300}" "$@" || status=$?
+if [ "$status" -ne 0 ] && [ -s "$dir/log" ]; then
+    echo "--- the server's log, last lines:" >&2
+    tail -n 20 "$dir/log" >&2
+fi
+exit "$status"
