@@ -41,7 +41,7 @@ bool log_is_enabled(enum log_level level)
 /* All of it or nothing. */
 static void put(struct line *line, const char *data, size_t size)
 {
-    if (line->full || size > LINE_BYTES - TAIL_BYTES - line->length) {
+    if (line->full || line->length + size > LINE_BYTES - TAIL_BYTES) {
         line->full = true;
         return;
     }
