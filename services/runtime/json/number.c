@@ -185,7 +185,7 @@ static const char digit_pairs[] =
     "34353637383940414243444546474849505152535455565758596061626364656667"
     "6869707172737475767778798081828384858687888990919293949596979899";
 
-size_t json_number_put_uint64(uint64_t value, char out[JSON_NUMBER_TEXT_SIZE])
+size_t json_number_put_uint64(uint64_t value, char *out)
 {
     char digits[20];
     size_t at = sizeof(digits);
@@ -209,7 +209,7 @@ size_t json_number_put_uint64(uint64_t value, char out[JSON_NUMBER_TEXT_SIZE])
     return sizeof(digits) - at;
 }
 
-size_t json_number_put_int64(int64_t value, char out[JSON_NUMBER_TEXT_SIZE])
+size_t json_number_put_int64(int64_t value, char *out)
 {
     if (value >= 0)
         return json_number_put_uint64((uint64_t)value, out);
@@ -225,7 +225,7 @@ void json_put_digits(uint32_t value, unsigned digits, char *out)
     }
 }
 
-size_t json_number_put_decimal(int64_t value, unsigned places, char out[JSON_NUMBER_TEXT_SIZE])
+size_t json_number_put_decimal(int64_t value, unsigned places, char *out)
 {
     uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
     uint64_t unit = 1;
@@ -251,7 +251,7 @@ size_t json_number_put_decimal(int64_t value, unsigned places, char out[JSON_NUM
     return length;
 }
 
-size_t json_number_put_double(double value, char out[JSON_NUMBER_TEXT_SIZE])
+size_t json_number_put_double(double value, char *out)
 {
     /* Whole numbers and short decimals, which is what people write, need no search: a text of at
      * most 15 digits that reads back as the same double is the only such text, so without zeros at

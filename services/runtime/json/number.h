@@ -25,12 +25,13 @@ enum json_number_fit json_number_read(struct str text, unsigned places, bool *re
 bool json_number_read_double(struct str text, bool single, double *ret_value);
 
 #define JSON_NUMBER_TEXT_SIZE 40
-/* These write without NUL and return the length. `value` is finite. */
-size_t json_number_put_uint64(uint64_t value, char out[JSON_NUMBER_TEXT_SIZE]);
-size_t json_number_put_int64(int64_t value, char out[JSON_NUMBER_TEXT_SIZE]);
+/* These write without NUL, at most JSON_NUMBER_TEXT_SIZE bytes, and return the length. `value` is
+ * finite. */
+size_t json_number_put_uint64(uint64_t value, char *out);
+size_t json_number_put_int64(int64_t value, char *out);
 /* value ÷ 10^places, exactly and without zeros at the end. places <= 18. */
-size_t json_number_put_decimal(int64_t value, unsigned places, char out[JSON_NUMBER_TEXT_SIZE]);
-size_t json_number_put_double(double value, char out[JSON_NUMBER_TEXT_SIZE]);
+size_t json_number_put_decimal(int64_t value, unsigned places, char *out);
+size_t json_number_put_double(double value, char *out);
 
 /* Exactly `digits` (<= 9) decimal digits, with leading zeros. */
 void json_put_digits(uint32_t value, unsigned digits, char *out);

@@ -88,7 +88,7 @@ static void put_date(int64_t days, char out[10])
     json_put_digits(day_of_year - (153 * shifted + 2) / 5 + 1, 2, out + 8);
 }
 
-size_t json_timestamp_put(int64_t seconds, int32_t nanos, bool nine, char out[JSON_TIME_TEXT_SIZE])
+size_t json_timestamp_put(int64_t seconds, int32_t nanos, bool nine, char *out)
 {
     if (seconds < FIRST_SECOND || seconds > LAST_SECOND || nanos < 0 || nanos >= NANOS_PER_SECOND)
         return 0;
@@ -131,7 +131,7 @@ bool json_duration_read(struct str text, int64_t *ret_seconds, int32_t *ret_nano
     return true;
 }
 
-size_t json_duration_put(int64_t seconds, int32_t nanos, char out[JSON_TIME_TEXT_SIZE])
+size_t json_duration_put(int64_t seconds, int32_t nanos, char *out)
 {
     if (seconds > MOST_DURATION_SECONDS || seconds < -MOST_DURATION_SECONDS ||
         nanos <= -NANOS_PER_SECOND || nanos >= NANOS_PER_SECOND || (seconds > 0 && nanos < 0) ||
