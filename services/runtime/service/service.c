@@ -7,17 +7,19 @@
 #include "base/log.h"
 
 #include <stdio.h>
-#include <stdlib.h>
+#include <unistd.h>
 
 #define READINESS_PERIOD_US (TIME_US_PER_SECOND / 4)
 /* What rpc_server_stop() may need beyond the grace, and some. */
 #define STOP_MARGIN_US (15 * TIME_US_PER_SECOND)
 
-/* The one clear line of a start that failed. */
-static int refuse(const struct running *running, const struct err *err)
+/* The one clear line of a start that failed. What is up by then (core's threads, connections) goes
+ * with the process. */
+__attribute__((noreturn)) static void refuse(const struct running *running, const struct err *err)
 {
     fprintf(stderr, "%s: %s\n", running->service->process, err->message);
-    return 1;
+    fflush(NULL);
+    _exit(1);
 }
 
 /* ---- Readiness ---- */
@@ -133,7 +135,7 @@ int service_main(const struct service *service, int argc, char **argv)
     struct err err = {0};
     service_configure(service, argc, argv, &running.settings);
     if (!prepare(&running, &err))
-        return refuse(&running, &err);
+        refuse(&running, &err);
     if (running.settings.migrate_only) {
         schema_free(running.schema);
         return 0;
@@ -141,11 +143,10 @@ int service_main(const struct service *service, int argc, char **argv)
     running.loop = loop_new(NULL);
     if (!running.loop) {
         err_set(&err, ERR_INTERNAL, NULL, "libevent gives no event loop");
-        return refuse(&running, &err);
+        refuse(&running, &err);
     }
-    /* A start that fails ends the process; what is up by then goes with it. */
     if (!start_all(&running, &err))
-        return refuse(&running, &err);
+        refuse(&running, &err);
     app_on_stop(running.loop, running.settings.shutdown_grace_us + STOP_MARGIN_US, drain, &running);
     running.readiness_timer =
         loop_timer_repeat(running.loop, READINESS_PERIOD_US, look_at_pool, &running);

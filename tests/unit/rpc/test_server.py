@@ -542,7 +542,9 @@ def test_graceful_stop_under_load():
         with pytest.raises(grpc.RpcError) as caught:
             next(stream)
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE and "shutting down" in caught.value.details()
-        assert set(results) <= {"OK", "UNAVAILABLE"}, set(results)
+        # CANCELLED: core's word for a call that arrives between its shutdown and the client's seeing GOAWAY.
+        assert set(results) <= {"OK", "UNAVAILABLE", "CANCELLED"}, set(results)
+        assert results.count("CANCELLED") <= 16
         assert results.count("OK") > 50 and took < 3
 
 
