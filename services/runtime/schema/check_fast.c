@@ -119,9 +119,11 @@ static bool take_number(struct walk *walk, size_t index, unsigned flags, uint64_
     if (plan->has_rules && is_value && (flags & FLAG_RULES) &&
         !value_keeps_rules(walk->message, field, value))
         return false;
-    if (!field->required || value.bits != 0 ||
-        ((field->optional || field->repeated) && field->type != SCHEMA_ENUM) || field->repeated)
-        set_bit(walk->valued, index);
+    /* Present but empty: missing, for a required field. */
+    if (field->required && value.bits == 0 && !field->repeated &&
+        (!field->optional || field->type == SCHEMA_ENUM))
+        return false;
+    set_bit(walk->valued, index);
     return true;
 }
 
@@ -151,8 +153,9 @@ static bool take_text(struct walk *walk, size_t index, unsigned flags, struct st
     if (walk->lookup->plans[index].has_rules && is_value && (flags & FLAG_RULES) &&
         !value_keeps_rules(walk->message, field, value))
         return false;
-    if (bytes.length || field->repeated)
-        set_bit(walk->valued, index);
+    if (field->required && !bytes.length && !field->repeated)
+        return false;
+    set_bit(walk->valued, index);
     return true;
 }
 

@@ -208,7 +208,8 @@ static bool add_name(struct loader *loader, const struct schema_message *message
     for (; lookup->names[slot].field; slot = (slot + 1) & lookup->name_mask) {
         const struct schema_field *other = &message->fields[lookup->names[slot].field - 1];
 
-        if (strcmp(name, other->name) == 0 || strcmp(name, other->json_name) == 0) {
+        if (lookup->names[slot].hash == hash &&
+            (strcmp(name, other->name) == 0 || strcmp(name, other->json_name) == 0)) {
             if (other == &message->fields[index])
                 return true; /* both spellings are the same word */
             return loader_fail(loader, message->full_name,
