@@ -1,4 +1,5 @@
-/* server: listens on one address and turns connections (HTTP/1.1, HTTP/2 by prior knowledge, WebSocket) into exchanges. */
+/* server: listens on one address and turns connections (HTTP/1.1, HTTP/2 by prior knowledge,
+ * WebSocket) into exchanges. */
 #ifndef GATEWAY_HTTP_SERVER_H
 #define GATEWAY_HTTP_SERVER_H
 
@@ -8,31 +9,35 @@
 
 /* All are limits against a hostile or broken client; 0 takes the default in brackets. */
 struct http_limits {
-    uint32_t connections;            /* [10000] a thread; beyond: accepted and closed with 503 */
-    uint32_t header_bytes;           /* [32 KB] request line and headers together → 431 */
-    uint32_t header_count;           /* [100] → 431 */
-    uint32_t target_bytes;           /* [8 KB] → 414 */
-    int64_t header_timeout_us;       /* [10 s] from the first byte to the end of headers → 408 */
-    int64_t body_idle_us;            /* [30 s] between two pieces of a body → 408 */
-    int64_t keep_alive_us;           /* [75 s] between two requests */
-    int64_t write_idle_us;           /* [60 s] a client that takes nothing of a waiting answer is cut */
-    uint32_t pipeline_depth;         /* [16] HTTP/1.1 requests waiting on one connection: reading stops beyond */
-    uint32_t streams;                /* [128] HTTP/2 streams of one connection */
-    uint32_t resets_per_second;      /* [200] HTTP/2 RST_STREAM from the peer → GOAWAY ENHANCE_YOUR_CALM */
-    size_t output_bytes;             /* [4 MB] waiting for one connection: then writers see "not drained" */
-    size_t websocket_message_bytes;  /* [64 KB] → close 1009 */
-    size_t websocket_output_bytes;   /* [256 KB] waiting for one socket → close 1013 */
-    size_t arena_bytes;              /* [1 MB] of one exchange */
-    int64_t websocket_ping_us;       /* [30 s] between protocol pings; two unanswered: cut */
+    uint32_t connections;      /* [10000] a thread; beyond: accepted and closed with 503 */
+    uint32_t header_bytes;     /* [32 KB] request line and headers together → 431 */
+    uint32_t header_count;     /* [100] → 431 */
+    uint32_t target_bytes;     /* [8 KB] → 414 */
+    int64_t header_timeout_us; /* [10 s] from the first byte to the end of headers → 408 */
+    int64_t body_idle_us;      /* [30 s] between two pieces of a body → 408 */
+    int64_t keep_alive_us;     /* [75 s] between two requests */
+    int64_t write_idle_us;     /* [60 s] a client that takes nothing of a waiting answer is cut */
+    uint32_t
+        pipeline_depth; /* [16] HTTP/1.1 requests waiting on one connection: reading stops beyond */
+    uint32_t streams;   /* [128] HTTP/2 streams of one connection */
+    uint32_t
+        resets_per_second; /* [200] HTTP/2 RST_STREAM from the peer → GOAWAY ENHANCE_YOUR_CALM */
+    size_t output_bytes;   /* [4 MB] waiting for one connection: then writers see "not drained" */
+    size_t websocket_message_bytes; /* [64 KB] → close 1009 */
+    size_t websocket_output_bytes;  /* [256 KB] waiting for one socket → close 1013 */
+    size_t arena_bytes;             /* [1 MB] of one exchange */
+    int64_t websocket_ping_us;      /* [30 s] between protocol pings; two unanswered: cut */
 };
 
 struct http_server;
-/* address "127.0.0.1:8000", "[::1]:8000", "localhost:8000", port 0 for a free one. reuse_port: several threads on one address. */
+/* address "127.0.0.1:8000", "[::1]:8000", "localhost:8000", port 0 for a free one. reuse_port:
+ * several threads on one address. */
 struct http_server *http_server_start(struct loop *loop, const char *address, bool reuse_port,
                                       const struct http_limits *limits,
                                       const struct exchange_handler *handler, struct err *err);
 int http_server_port(const struct http_server *server);
-/* Stops accepting, lets exchanges finish (Connection: close, GOAWAY, WebSocket 1001), then calls done. */
+/* Stops accepting, lets exchanges finish (Connection: close, GOAWAY, WebSocket 1001), then calls
+ * done. */
 void http_server_stop(struct http_server *server, int64_t grace_us, void (*done)(void *context),
                       void *context);
 void http_server_free(struct http_server *server);

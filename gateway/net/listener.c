@@ -61,8 +61,8 @@ static void on_acceptable(evutil_socket_t fd, short what, void *context)
         struct sockaddr_storage address;
         socklen_t length = sizeof(address);
         char peer[NET_PEER_TEXT_SIZE];
-        int accepted = accept4(fd, (struct sockaddr *)&address, &length,
-                               SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int accepted =
+            accept4(fd, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (accepted < 0) {
             if (errno == EINTR || errno == ECONNABORTED) {
                 continue;
@@ -116,7 +116,8 @@ static int open_one(const struct addrinfo *info, bool reuse_port)
         return -1;
     }
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    /* Accepted sockets inherit both. The second keeps stalled readers from pinning megabytes in the kernel. */
+    /* Accepted sockets inherit both. The second keeps stalled readers from pinning megabytes in the
+     * kernel. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
     if ((reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one))) ||

@@ -12,8 +12,9 @@ struct net_listener;
 /* Long enough for "[ipv6]:port". */
 #define NET_PEER_TEXT_SIZE 56
 
-/* address: "127.0.0.1:8000", "[::1]:8000", "localhost:8000", ":8000" (all interfaces); port 0 for a free one. on_accept owns fd (non-blocking,
- * TCP_NODELAY, at most 64 KB unsent in the kernel); peer is "127.0.0.1:50312". NULL: err says why. */
+/* address: "127.0.0.1:8000", "[::1]:8000", "localhost:8000", ":8000" (all interfaces); port 0 for a
+ * free one. on_accept owns fd (non-blocking, TCP_NODELAY, at most 64 KB unsent in the kernel); peer
+ * is "127.0.0.1:50312". NULL: err says why. */
 struct net_listener *net_listener_open(struct loop *loop, const char *address, bool reuse_port,
                                        void (*on_accept)(int fd, const char *peer, void *context),
                                        void *context, struct err *err);

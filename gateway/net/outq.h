@@ -1,5 +1,5 @@
-/* outq: bytes waiting to be written to one socket, in blocks that come from and go back to a pool, so that an idle
- * connection holds none. Touches no socket itself. */
+/* outq: bytes waiting to be written to one socket, in blocks that come from and go back to a pool,
+ * so that an idle connection holds none. Touches no socket itself. */
 #ifndef GATEWAY_NET_OUTQ_H
 #define GATEWAY_NET_OUTQ_H
 
@@ -28,8 +28,9 @@ struct outq {
     struct outq_block *first, *last;
     size_t waiting;        /* bytes */
     uint64_t queued_total; /* ever put in … */
-    uint64_t sent_total;   /* … and taken out: an answer that ended at queued_total M is out when sent_total >= M */
-    bool failed;           /* memory was short: what is here is not whole, the connection must be cut */
+    uint64_t sent_total;   /* … and taken out: an answer that ended at queued_total M is out when
+                              sent_total >= M */
+    bool failed; /* memory was short: what is here is not whole, the connection must be cut */
 };
 
 void outq_init(struct outq *queue, struct outq_pool *pool);
@@ -38,7 +39,8 @@ void outq_done(struct outq *queue);
 void outq_put(struct outq *queue, const void *data, size_t length);
 /* Without copying: takes a reference of its own, to bytes[from .. length). */
 void outq_put_shared(struct outq *queue, struct shared_bytes *bytes, size_t from);
-/* Room for `length` bytes in one piece, to be filled and then committed (as many or fewer). NULL and failed: no memory. */
+/* Room for `length` bytes in one piece, to be filled and then committed (as many or fewer). NULL
+ * and failed: no memory. */
 char *outq_reserve(struct outq *queue, size_t length);
 void outq_commit(struct outq *queue, size_t length);
 

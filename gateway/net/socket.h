@@ -1,5 +1,6 @@
-/* socket: non-blocking stream sockets on a loop. Output collects during a turn of the loop and is written once at its end;
- * what is closed is freed after the turn. Input is read into one buffer a loop: a socket keeps only what nobody took. */
+/* socket: non-blocking stream sockets on a loop. Output collects during a turn of the loop and is
+ * written once at its end; what is closed is freed after the turn. Input is read into one buffer a
+ * loop: a socket keeps only what nobody took. */
 #ifndef GATEWAY_NET_SOCKET_H
 #define GATEWAY_NET_SOCKET_H
 
@@ -30,7 +31,8 @@ void net_done(struct net *net);
 
 /* Callbacks may call anything below, net_socket_close() included. */
 struct net_socket_events {
-    /* Gives how many bytes were taken. The rest is kept, and reading stops, until net_socket_offer_kept(). */
+    /* Gives how many bytes were taken. The rest is kept, and reading stops, until
+     * net_socket_offer_kept(). */
     size_t (*on_input)(struct net_socket *socket, const char *data, size_t length);
     void (*on_eof)(struct net_socket *socket);
     /* Reset by the peer, or memory was short. The socket is to be closed. */
@@ -56,7 +58,8 @@ struct net_socket {
     struct event read_event, write_event;
 };
 
-/* fd is non-blocking and is owned from here. Input is wanted at first. False: libevent refused (fd is then closed). */
+/* fd is non-blocking and is owned from here. Input is wanted at first. False: libevent refused (fd
+ * is then closed). */
 bool net_socket_init(struct net_socket *socket, struct net *net, int fd,
                      const struct net_socket_events *events);
 /* on_turn and a write at the end of this turn. */
@@ -64,9 +67,11 @@ void net_socket_wake(struct net_socket *socket);
 void net_socket_want_input(struct net_socket *socket, bool wanted);
 /* Offers kept input to on_input again. */
 void net_socket_offer_kept(struct net_socket *socket);
-/* Ends our side and throws away what still comes, so that the peer can read the last answer; the owner closes after a while. */
+/* Ends our side and throws away what still comes, so that the peer can read the last answer; the
+ * owner closes after a while. */
 void net_socket_shut_output(struct net_socket *socket);
-/* reset: with RST, so that a peer which reads to the end of the stream notices that it is not whole. */
+/* reset: with RST, so that a peer which reads to the end of the stream notices that it is not
+ * whole. */
 void net_socket_close(struct net_socket *socket, bool reset);
 
 #endif

@@ -1,5 +1,6 @@
-/* timeouts: time limits of many connections without a heap: all entries of one list have the same length, so that a list in
- * arming order is a list in due order; arming and disarming are O(1) and allocate nothing. */
+/* timeouts: time limits of many connections without a heap: all entries of one list have the same
+ * length, so that a list in arming order is a list in due order; arming and disarming are O(1) and
+ * allocate nothing. */
 #ifndef GATEWAY_NET_TIMEOUTS_H
 #define GATEWAY_NET_TIMEOUTS_H
 

@@ -1,0 +1,351 @@
+/* One connection: the first bytes say which protocol it speaks; from then on it moves bytes between
+ * socket and protocol, keeps the time limits, and ends it the way the protocol asked for. */
+#include "gateway/http/server_internal.h"
+
+#include "gateway/http/exchange_internal.h"
+#include "gateway/http/h1.h"
+#include "gateway/http/h2.h"
+#include "loop/loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static const char h2_preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+#define H2_PREFACE_LENGTH (sizeof(h2_preface) - 1)
+
+static struct connection *of_socket(struct net_socket *socket)
+{
+    return (struct connection *)socket;
+}
+
+static int64_t now_us(const struct connection *connection)
+{
+    const struct clock *clock = connection->server->core.clock;
+    return clock->monotonic_us(clock);
+}
+
+/* Its end. */
+
+void connection_cut(struct connection *connection)
+{
+    struct link *link = &connection->link;
+    if (connection->socket.closed) {
+        return;
+    }
+    timeout_disarm(&connection->read_limit);
+    timeout_disarm(&connection->write_limit);
+    net_socket_close(&connection->socket, link->ending == HTTP_ENDS_RESET);
+    if (link->protocol) {
+        link->protocol->ops->gone(link->protocol);
+    }
+    exchange_reap(link, true);
+}
+
+static bool has_unread_input(const struct connection *connection)
+{
+    int unread = 0;
+    if (connection->socket.kept) {
+        return true;
+    }
+    return ioctl(connection->socket.fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
+/* The output is out, or nobody waits for it. */
+static void end_connection(struct connection *connection)
+{
+    struct link *link = &connection->link;
+    if (link->ending != HTTP_ENDS_RESET &&
+        (link->ending == HTTP_ENDS_LINGER || has_unread_input(connection)) &&
+        !connection->socket.eof) {
+        /* Closing with input unread would be a reset, which can overtake the answer. */
+        if (!connection->socket.discarding) {
+            net_socket_shut_output(&connection->socket);
+            timeout_disarm(&connection->write_limit);
+            timeout_arm(&connection->server->lingers, &connection->read_limit, now_us(connection));
+        }
+        return;
+    }
+    connection_cut(connection);
+}
+
+/* Input wanted? Which limit runs? Called whenever something may have changed. */
+static void update(struct connection *connection, bool input_came)
+{
+    struct link *link = &connection->link;
+    const struct protocol *protocol = link->protocol;
+    enum http_wait waiting;
+    if (connection->socket.closed || connection->socket.discarding) {
+        return;
+    }
+    if (link->ending != HTTP_STAYS_OPEN) {
+        net_socket_want_input(&connection->socket, false);
+        timeout_disarm(&connection->read_limit);
+        net_socket_wake(&connection->socket);
+        return;
+    }
+    net_socket_want_input(&connection->socket, !protocol || protocol->ops->wants_input(protocol));
+    waiting = protocol                          ? protocol->ops->waits_for(protocol)
+              : connection->preface_matched > 0 ? HTTP_WAIT_HEADER
+                                                : HTTP_WAIT_REQUEST;
+    if (waiting == HTTP_WAIT_NOTHING) {
+        timeout_disarm(&connection->read_limit);
+    } else if (!connection->read_limit.list || waiting != connection->waiting ||
+               (input_came && (waiting == HTTP_WAIT_BODY || waiting == HTTP_WAIT_REQUEST)) ||
+               (waiting == HTTP_WAIT_HEADER && protocol &&
+                protocol->heads_begun != connection->heads_seen)) {
+        timeout_arm(&connection->server->waits[waiting], &connection->read_limit,
+                    now_us(connection));
+        connection->heads_seen = protocol ? protocol->heads_begun : 0;
+    }
+    connection->waiting = waiting;
+}
+
+/* A protocol may have named the one that follows it (WebSocket after HTTP/1). */
+static void swap_protocol(struct link *link)
+{
+    if (link->successor) {
+        struct protocol *old = link->protocol;
+        link->protocol = link->successor;
+        link->successor = NULL;
+        old->ops->free(old);
+    }
+}
+
+/* The first bytes. Gives how many it took; protocol stays NULL while they may still become either.
+ */
+static size_t detect(struct connection *connection, const char *data, size_t length)
+{
+    struct link *link = &connection->link;
+    size_t taken = 0;
+    while (taken < length && connection->preface_matched < H2_PREFACE_LENGTH &&
+           data[taken] == h2_preface[connection->preface_matched]) {
+        taken++;
+        connection->preface_matched++;
+    }
+    if (connection->preface_matched < H2_PREFACE_LENGTH && taken == length) {
+        return taken;
+    }
+    link->protocol = connection->preface_matched == H2_PREFACE_LENGTH ? h2_new(link) : h1_new(link);
+    if (!link->protocol) {
+        link->ending = HTTP_ENDS_RESET;
+        return length;
+    }
+    if (connection->preface_matched > 0) {
+        /* What looked like the preface belongs to whoever got the connection. */
+        link->protocol->ops->feed(link->protocol, h2_preface, connection->preface_matched);
+    }
+    return taken;
+}
+
+/* The socket's callbacks. */
+
+static size_t on_input(struct net_socket *socket, const char *data, size_t length)
+{
+    struct connection *connection = of_socket(socket);
+    struct link *link = &connection->link;
+    size_t taken = 0;
+    if (!link->protocol) {
+        taken = detect(connection, data, length);
+    }
+    while (link->protocol && taken < length && link->ending == HTTP_STAYS_OPEN) {
+        struct protocol *protocol = link->protocol;
+        taken += protocol->ops->feed(protocol, data + taken, length - taken);
+        if (!link->successor) {
+            break;
+        }
+        swap_protocol(link);
+    }
+    net_socket_wake(socket);
+    update(connection, true);
+    return link->ending == HTTP_STAYS_OPEN ? taken : length;
+}
+
+static void on_turn(struct net_socket *socket)
+{
+    struct connection *connection = of_socket(socket);
+    struct link *link = &connection->link;
+    if (socket->discarding) {
+        return;
+    }
+    if (link->protocol && link->ending != HTTP_ENDS_RESET) {
+        link->protocol->ops->run(link->protocol);
+        swap_protocol(link);
+    }
+    if (socket->kept && link->ending == HTTP_STAYS_OPEN) {
+        net_socket_offer_kept(socket);
+        if (socket->closed) {
+            return;
+        }
+    }
+    exchange_reap(link, false);
+    if (link->ending == HTTP_ENDS_RESET ||
+        (link->ending != HTTP_STAYS_OPEN && link->out->waiting == 0)) {
+        end_connection(connection);
+        return;
+    }
+    if (!connection->write_limit.list &&
+        (link->out->waiting > 0 ||
+         (link->protocol && link->protocol->ops->is_blocked(link->protocol)))) {
+        timeout_arm(&connection->server->writes, &connection->write_limit, now_us(connection));
+    }
+    update(connection, false);
+}
+
+static void on_sent(struct net_socket *socket, size_t length)
+{
+    struct connection *connection = of_socket(socket);
+    struct link *link = &connection->link;
+    (void)length;
+    exchange_reap(link, false);
+    if (link->protocol) {
+        link->protocol->ops->on_sent(link->protocol);
+    }
+    if (link->out->waiting == 0 &&
+        !(link->protocol && link->protocol->ops->is_blocked(link->protocol))) {
+        timeout_disarm(&connection->write_limit);
+        if (link->ending != HTTP_STAYS_OPEN) {
+            end_connection(connection);
+            return;
+        }
+    } else {
+        timeout_arm(&connection->server->writes, &connection->write_limit, now_us(connection));
+    }
+    if (socket->kept) {
+        net_socket_wake(socket); /* room for the next request */
+    }
+    update(connection, false);
+}
+
+static void on_eof(struct net_socket *socket)
+{
+    struct connection *connection = of_socket(socket);
+    struct link *link = &connection->link;
+    if (socket->discarding || !link->protocol) {
+        connection_cut(connection);
+        return;
+    }
+    link->protocol->ops->on_eof(link->protocol);
+    net_socket_wake(socket);
+    update(connection, false);
+}
+
+static void on_error(struct net_socket *socket)
+{
+    connection_cut(of_socket(socket));
+}
+
+static void on_free(struct net_socket *socket)
+{
+    struct connection *connection = of_socket(socket);
+    struct http_server *server = connection->server;
+    if (connection->link.successor) {
+        connection->link.successor->ops->free(connection->link.successor);
+    }
+    if (connection->link.protocol) {
+        connection->link.protocol->ops->free(connection->link.protocol);
+    }
+    if (connection->previous) {
+        connection->previous->next = connection->next;
+    } else {
+        server->connections = connection->next;
+    }
+    if (connection->next) {
+        connection->next->previous = connection->previous;
+    }
+    free(connection);
+    server_connection_freed(server);
+}
+
+static const struct net_socket_events socket_events = {
+    .on_input = on_input,
+    .on_eof = on_eof,
+    .on_error = on_error,
+    .on_turn = on_turn,
+    .on_sent = on_sent,
+    .on_free = on_free,
+};
+
+static void wake_link(struct link *link)
+{
+    struct connection *connection =
+        (struct connection *)((char *)link - offsetof(struct connection, link));
+    net_socket_wake(&connection->socket);
+}
+
+/* The server's side. */
+
+void connection_open(struct http_server *server, int fd, const char *peer, bool refused)
+{
+    size_t peer_size = strlen(peer) + 1;
+    struct connection *connection = calloc(1, sizeof(*connection) + peer_size);
+    struct link *link;
+    if (!connection) {
+        close(fd);
+        return;
+    }
+    if (!net_socket_init(&connection->socket, &server->net, fd, &socket_events)) {
+        free(connection);
+        return;
+    }
+    memcpy(connection->peer, peer, peer_size);
+    connection->server = server;
+    link = &connection->link;
+    link->core = &server->core;
+    link->out = &connection->socket.out;
+    link->peer = connection->peer;
+    link->wake = wake_link;
+    connection->next = server->connections;
+    if (connection->next) {
+        connection->next->previous = connection;
+    }
+    server->connections = connection;
+    server->core.stats.connections++;
+    if (refused) {
+        link->protocol = h1_new(link);
+        if (link->protocol) {
+            h1_refuse(link->protocol, 503, "the server has too many connections");
+        } else {
+            link->ending = HTTP_ENDS_RESET;
+        }
+        net_socket_wake(&connection->socket);
+    }
+    update(connection, false);
+}
+
+void connection_drain(struct connection *connection)
+{
+    struct link *link = &connection->link;
+    if (connection->socket.closed) {
+        return;
+    }
+    if (link->protocol) {
+        link->protocol->ops->drain(link->protocol);
+    } else {
+        link->ending = HTTP_ENDS;
+    }
+    net_socket_wake(&connection->socket);
+    update(connection, false);
+}
+
+void connection_on_read_limit(struct connection *connection)
+{
+    struct link *link = &connection->link;
+    if (connection->socket.discarding || (!link->protocol && connection->preface_matched == 0)) {
+        connection_cut(connection);
+        return;
+    }
+    if (!link->protocol) {
+        link->protocol = h1_new(link);
+        if (!link->protocol) {
+            connection_cut(connection);
+            return;
+        }
+        link->protocol->ops->feed(link->protocol, h2_preface, connection->preface_matched);
+    }
+    link->protocol->ops->on_timeout(link->protocol);
+    swap_protocol(link);
+    net_socket_wake(&connection->socket);
+    update(connection, false);
+}

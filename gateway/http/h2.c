@@ -1,0 +1,642 @@
+/* HTTP/2: nghttp2 does the frames; here are the requests in them, the bodies as they are asked for,
+ * and the floods.
+ *
+ * A request: on_begin_headers ─▶ on_header … ─▶ on_frame_recv: head_is_whole ─▶ on_request;
+ *            on_data_chunk ─▶ deliver (or kept in exchange->in: at most one stream window) ─▶
+ * on_data … exchange_body_next ─▶ deliver; the answer is submitted (h2_answer.c), pulled out by
+ * pull_frames; on_stream_close ─▶ on_done when it has been sent. The connection's window is given
+ * back at once and a stream's only when its body was taken, so that one slow body holds up nobody
+ * else. */
+#include "gateway/http/h2_internal.h"
+
+#include "gateway/http/target.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PULL_BYTES ((size_t)64 * 1024)
+#define CONNECTION_WINDOW_BYTES (1024 * 1024)
+
+static struct exchange *stream_exchange(struct h2 *h2, int32_t stream_id)
+{
+    return nghttp2_session_get_stream_user_data(h2->session, stream_id);
+}
+
+static void end_connection(struct h2 *h2, enum http_ending ending)
+{
+    struct link *link = h2->protocol.link;
+    if (link->ending < ending) {
+        link->ending = ending;
+    }
+    link->wake(link);
+}
+
+static void unlink_stream(struct h2 *h2, struct exchange *exchange)
+{
+    if (exchange->previous_stream) {
+        exchange->previous_stream->next_stream = exchange->next_stream;
+    } else {
+        h2->streams = exchange->next_stream;
+    }
+    if (exchange->next_stream) {
+        exchange->next_stream->previous_stream = exchange->previous_stream;
+    }
+    h2->stream_count--;
+    h2->stream_bytes -= exchange->out.waiting;
+}
+
+static struct exchange *open_stream(struct h2 *h2, int32_t stream_id)
+{
+    struct exchange *exchange = exchange_new(h2->protocol.link, &h2->protocol, &h2_exchange_ops);
+    if (!exchange) {
+        return NULL;
+    }
+    exchange->stream_id = stream_id;
+    exchange->http_major = 2;
+    exchange->next_stream = h2->streams;
+    if (h2->streams) {
+        h2->streams->previous_stream = exchange;
+    }
+    h2->streams = exchange;
+    h2->stream_count++;
+    nghttp2_session_set_stream_user_data(h2->session, stream_id, exchange);
+    return exchange;
+}
+
+/* Bodies. */
+
+static bool can_deliver(const struct exchange *exchange)
+{
+    return exchange->body_asked && exchange->body_ready && !exchange->body_ended &&
+           !exchange->body_refused && !exchange->complete;
+}
+
+static void deliver(struct h2 *h2, struct exchange *exchange)
+{
+    while (can_deliver(exchange)) {
+        bool due = exchange_body_is_due(exchange);
+        if (exchange->in.length > 0) {
+            struct buf piece = exchange->in;
+            buf_init(&exchange->in, 0);
+            exchange_deliver(exchange, buf_str(&piece), exchange->in_end);
+            nghttp2_session_consume_stream(h2->session, exchange->stream_id, piece.length);
+            buf_done(&piece);
+        } else if (exchange->in_end || due) {
+            exchange_deliver(exchange, (struct str){"", 0}, true);
+        } else {
+            return;
+        }
+    }
+}
+
+static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream_id,
+                         const uint8_t *data, size_t length, void *user)
+{
+    struct h2 *h2 = user;
+    struct exchange *exchange = stream_exchange(h2, stream_id);
+    (void)flags;
+    nghttp2_session_consume_connection(session, length);
+    if (!exchange || exchange->complete || exchange->body_refused) {
+        return 0; /* nobody wants it; the stream's window stays shut */
+    }
+    buf_put(&exchange->in, data, length);
+    if (exchange->in.failed) {
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_INTERNAL_ERROR);
+        return 0;
+    }
+    deliver(h2, exchange);
+    return 0;
+}
+
+/* Heads. */
+
+static void mark_rejected(struct exchange *exchange, unsigned status, const char *detail)
+{
+    if (!exchange->reject_status) {
+        exchange->reject_status = status;
+        exchange->reject_detail = detail;
+    }
+}
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct h2 *h2 = user;
+    (void)session;
+    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+        return 0;
+    }
+    h2->protocol.heads_begun++;
+    h2->open_head = frame->hd.stream_id;
+    return open_stream(h2, frame->hd.stream_id) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+static bool take_pseudo(struct exchange *exchange, struct str name, struct str value)
+{
+    struct head *head = &exchange->head;
+    if (str_equal(name, STR_LITERAL(":path"))) {
+        if (value.length > exchange->link->core->limits.target_bytes) {
+            mark_rejected(exchange, 414, "the request target is too long");
+            return true;
+        }
+        return head_set_text(head, &head->target, value.data, value.length);
+    }
+    if (str_equal(name, STR_LITERAL(":method"))) {
+        return head_set_text(head, &head->method, value.data, value.length);
+    }
+    if (str_equal(name, STR_LITERAL(":authority"))) {
+        return head_set_text(head, &head->authority, value.data, value.length);
+    }
+    return true; /* :scheme */
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
+                     void *user)
+{
+    struct h2 *h2 = user;
+    struct exchange *exchange;
+    const struct http_limits *limits = &h2->protocol.link->core->limits;
+    struct str key = {(const char *)name, name_length}, text = {(const char *)value, value_length};
+    bool kept;
+    (void)session;
+    (void)flags;
+    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+        return 0; /* trailers: of no meaning here */
+    }
+    exchange = stream_exchange(h2, frame->hd.stream_id);
+    if (!exchange || exchange->reject_status) {
+        return 0;
+    }
+    if (exchange->head.field_count >= limits->header_count) {
+        mark_rejected(exchange, 431, "the request has too many headers");
+        return 0;
+    }
+    if (exchange->head.length + name_length + value_length > limits->header_bytes) {
+        mark_rejected(exchange, 431, "the headers of the request are too large");
+        return 0;
+    }
+    kept = name[0] == ':' ? take_pseudo(exchange, key, text)
+                          : head_add_field(&exchange->head, key, text);
+    if (!kept) {
+        mark_rejected(exchange, 503, "the server is out of memory");
+    }
+    return 0;
+}
+
+/* Target and authority. NULL, or what is wrong. */
+static const char *take_target(struct exchange *exchange)
+{
+    const struct header *host = head_find(&exchange->head, STR_LITERAL("host"));
+    struct target target;
+    const char *wrong = target_parse(exchange->head.target, &target);
+    if (wrong) {
+        return wrong;
+    }
+    if (target.authority.length > 0) {
+        return "the request target must be a path";
+    }
+    if (target.asterisk && !str_equal_cstr(exchange->method, "OPTIONS")) {
+        return "the request target must be a path";
+    }
+    if (head_count(&exchange->head, STR_LITERAL("host")) > 1) {
+        return "a request must have exactly one host header";
+    }
+    exchange->authority = exchange->head.authority;
+    if (host && exchange->authority.length == 0) {
+        exchange->authority = host->value;
+    } else if (host && !str_equal_ignore_case(host->value, exchange->authority)) {
+        return "host and :authority differ";
+    }
+    if (!target_authority_is_valid(exchange->authority)) {
+        return "the authority is missing or malformed";
+    }
+    exchange->path = target.path;
+    exchange->query = target.query;
+    return NULL;
+}
+
+static void take_content_length(struct exchange *exchange)
+{
+    const struct header *field = head_find(&exchange->head, STR_LITERAL("content-length"));
+    /* nghttp2 has refused malformed and repeated ones, and checks it against the data. */
+    if (!field || !str_parse_int64(field->value, &exchange->content_length)) {
+        exchange->content_length = exchange->in_end ? 0 : -1;
+    }
+}
+
+static void head_is_whole(struct h2 *h2, struct exchange *exchange)
+{
+    const struct header *expect;
+    const char *wrong;
+    (void)h2;
+    exchange->method = exchange->head.method;
+    exchange->is_head = str_equal_cstr(exchange->method, "HEAD");
+    if (exchange->reject_status) {
+        h2_reject(exchange, exchange->reject_status, exchange->reject_detail);
+        return;
+    }
+    if (str_equal_cstr(exchange->method, "CONNECT")) {
+        h2_reject(exchange, 501, "the request method is not supported");
+        return;
+    }
+    wrong = take_target(exchange);
+    if (wrong) {
+        h2_reject(exchange, 400, wrong);
+        return;
+    }
+    take_content_length(exchange);
+    expect = head_find(&exchange->head, STR_LITERAL("expect"));
+    if (expect) {
+        if (!str_equal_ignore_case(expect->value, STR_LITERAL("100-continue"))) {
+            h2_reject(exchange, 417, "the only expectation that is understood is 100-continue");
+            return;
+        }
+        exchange->expects_continue = !exchange->in_end;
+    }
+    if (exchange->path.data[0] == '*') {
+        const struct header allow = {STR_LITERAL("allow"), STR_LITERAL(HTTP_METHODS_ALLOWED)};
+        exchange_respond(exchange, 204, &allow, 1, (struct str){NULL, 0});
+        return;
+    }
+    exchange_announce(exchange);
+}
+
+/* Frames. */
+
+/* Rapid reset: streams that are opened only to be reset cost us more than the peer. */
+static void count_reset(struct h2 *h2)
+{
+    const struct http_core *core = h2->protocol.link->core;
+    int64_t now_us = core->clock->monotonic_us(core->clock);
+    if (now_us - h2->resets_since_us >= TIME_US_PER_SECOND) {
+        h2->resets_since_us = now_us;
+        h2->resets = 0;
+    }
+    if (++h2->resets == core->limits.resets_per_second) {
+        h2->protocol.link->core->stats.protocol_errors++;
+        nghttp2_session_terminate_session(h2->session, NGHTTP2_ENHANCE_YOUR_CALM);
+    }
+}
+
+static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct h2 *h2 = user;
+    struct exchange *exchange;
+    (void)session;
+    if (frame->hd.type == NGHTTP2_RST_STREAM) {
+        count_reset(h2);
+        return 0;
+    }
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) {
+        return 0;
+    }
+    exchange = stream_exchange(h2, frame->hd.stream_id);
+    if (!exchange) {
+        return 0;
+    }
+    if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+        exchange->in_end = true;
+    }
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        h2->open_head = 0;
+        head_is_whole(h2, exchange);
+    }
+    if (exchange->in_end) {
+        deliver(h2, exchange);
+    }
+    return 0;
+}
+
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct h2 *h2 = user;
+    const struct exchange *exchange;
+    if ((frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) ||
+        !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
+        return 0;
+    }
+    exchange = stream_exchange(h2, frame->hd.stream_id);
+    if (exchange && !exchange->in_end) {
+        /* Answered before the body was read: the peer may stop sending it (RFC 9113 §8.1). */
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                  NGHTTP2_NO_ERROR);
+    }
+    return 0;
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error_code,
+                           void *user)
+{
+    struct h2 *h2 = user;
+    struct exchange *exchange = stream_exchange(h2, stream_id);
+    (void)session;
+    (void)error_code;
+    if (h2->open_head == stream_id) {
+        h2->open_head = 0;
+    }
+    if (!exchange) {
+        return 0;
+    }
+    unlink_stream(h2, exchange);
+    nghttp2_session_set_stream_user_data(h2->session, stream_id, NULL);
+    if (exchange->complete) {
+        exchange_finish(exchange);
+    } else {
+        exchange_gone(exchange);
+    }
+    return 0;
+}
+
+static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int code,
+                            void *user)
+{
+    struct h2 *h2 = user;
+    (void)session;
+    (void)frame;
+    (void)code;
+    h2->protocol.link->core->stats.protocol_errors++;
+    return 0;
+}
+
+/* What the connection asks for. */
+
+static void pull_frames(struct h2 *h2)
+{
+    struct outq *out = h2->protocol.link->out;
+    while (!h2->ended && out->waiting < PULL_BYTES) {
+        const uint8_t *data;
+        ssize_t length = nghttp2_session_mem_send(h2->session, &data);
+        if (length < 0) {
+            h2->ended = true;
+            end_connection(h2, HTTP_ENDS_RESET);
+            return;
+        }
+        if (length == 0) {
+            break;
+        }
+        outq_put(out, data, (size_t)length);
+    }
+    if (!h2->ended && !nghttp2_session_want_read(h2->session) &&
+        !nghttp2_session_want_write(h2->session)) {
+        h2->ended = true;
+        end_connection(h2, HTTP_ENDS_LINGER);
+    }
+}
+
+static size_t feed(struct protocol *protocol, const char *data, size_t length)
+{
+    struct h2 *h2 = (struct h2 *)protocol;
+    ssize_t taken;
+    if (h2->ended) {
+        return length;
+    }
+    taken = nghttp2_session_mem_recv(h2->session, (const uint8_t *)data, length);
+    if (taken < 0) {
+        /* Not even HTTP/2, a flood, or out of memory. What can be said is said. */
+        protocol->link->core->stats.protocol_errors++;
+        nghttp2_session_terminate_session(h2->session, taken == NGHTTP2_ERR_FLOODED
+                                                           ? NGHTTP2_ENHANCE_YOUR_CALM
+                                                           : NGHTTP2_PROTOCOL_ERROR);
+        pull_frames(h2);
+        h2->ended = true;
+        end_connection(h2, HTTP_ENDS_LINGER);
+        return length;
+    }
+    return (size_t)taken;
+}
+
+static void run(struct protocol *protocol)
+{
+    struct h2 *h2 = (struct h2 *)protocol;
+    if (h2->ended) {
+        return;
+    }
+    if (h2->deliver_due) {
+        struct exchange *exchange, *next;
+        h2->deliver_due = false;
+        for (exchange = h2->streams; exchange; exchange = next) {
+            next = exchange->next_stream; /* streams close in pull_frames() and feed(), not here */
+            deliver(h2, exchange);
+        }
+    }
+    pull_frames(h2);
+}
+
+static void on_sent(struct protocol *protocol)
+{
+    struct h2 *h2 = (struct h2 *)protocol;
+    struct exchange *exchange, *next;
+    size_t out_waiting = protocol->link->out->waiting;
+    if (h2->ended) {
+        return;
+    }
+    if (h2->stream_bytes < protocol->link->core->limits.output_bytes) {
+        for (exchange = h2->streams; exchange; exchange = next) {
+            next = exchange->next_stream;
+            if (exchange->drain_wanted && !exchange->complete &&
+                exchange->out.waiting + out_waiting < HTTP_DRAINED_BELOW_BYTES) {
+                exchange->drain_wanted = false;
+                if (exchange->on_drained) {
+                    exchange->on_drained(exchange);
+                }
+            }
+        }
+    }
+    if (nghttp2_session_want_write(h2->session)) {
+        protocol->link->wake(protocol->link);
+    }
+}
+
+static void end_all(struct h2 *h2)
+{
+    while (h2->streams) {
+        struct exchange *exchange = h2->streams;
+        unlink_stream(h2, exchange);
+        nghttp2_session_set_stream_user_data(h2->session, exchange->stream_id, NULL);
+        exchange_gone(exchange);
+    }
+}
+
+static void on_eof(struct protocol *protocol)
+{
+    struct h2 *h2 = (struct h2 *)protocol;
+    end_all(h2);
+    h2->ended = true;
+    end_connection(h2, HTTP_ENDS);
+}
+
+static bool waits_for_body(const struct exchange *exchange)
+{
+    return can_deliver(exchange) && !exchange->in_end;
+}
+
+static enum http_wait waits_for(const struct protocol *protocol)
+{
+    const struct h2 *h2 = (const struct h2 *)protocol;
+    const struct exchange *exchange;
+    if (h2->open_head) {
+        return HTTP_WAIT_HEADER;
+    }
+    for (exchange = h2->streams; exchange; exchange = exchange->next_stream) {
+        if (waits_for_body(exchange)) {
+            return HTTP_WAIT_BODY;
+        }
+    }
+    return h2->streams ? HTTP_WAIT_NOTHING : HTTP_WAIT_REQUEST;
+}
+
+/* The body of a stream does not come: the one above hears that it is gone, the peer gets 408 from a
+ * stand-in. */
+static void give_up_body(struct h2 *h2, struct exchange *exchange)
+{
+    int32_t stream_id = exchange->stream_id;
+    if (exchange->begun) {
+        nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_CANCEL);
+        return; /* and on_stream_close */
+    }
+    unlink_stream(h2, exchange);
+    nghttp2_session_set_stream_user_data(h2->session, stream_id, NULL);
+    exchange_gone(exchange);
+    exchange = open_stream(h2, stream_id);
+    if (exchange) {
+        h2_reject(exchange, 408, "the body of the request took too long");
+    } else {
+        nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_CANCEL);
+    }
+}
+
+static void on_timeout(struct protocol *protocol)
+{
+    struct h2 *h2 = (struct h2 *)protocol;
+    struct exchange *exchange, *next;
+    if (h2->ended) {
+        return;
+    }
+    if (!h2->open_head && h2->streams) {
+        for (exchange = h2->streams; exchange; exchange = next) {
+            next = exchange->next_stream;
+            if (waits_for_body(exchange)) {
+                give_up_body(h2, exchange);
+            }
+        }
+    } else {
+        nghttp2_session_terminate_session(h2->session, NGHTTP2_NO_ERROR);
+    }
+    protocol->link->wake(protocol->link);
+}
+
+static bool wants_input(const struct protocol *protocol)
+{
+    /* A peer that sends but does not read what it causes. */
+    return protocol->link->out->waiting < protocol->link->core->limits.output_bytes;
+}
+
+static bool is_blocked(const struct protocol *protocol)
+{
+    return ((const struct h2 *)protocol)->stream_bytes > 0;
+}
+
+static void drain(struct protocol *protocol)
+{
+    struct h2 *h2 = (struct h2 *)protocol;
+    if (h2->ended) {
+        return;
+    }
+    /* Streams up to the last one seen are finished; then the session wants nothing more and ends.
+     */
+    nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE,
+                          nghttp2_session_get_last_proc_stream_id(h2->session), NGHTTP2_NO_ERROR,
+                          NULL, 0);
+    protocol->link->wake(protocol->link);
+}
+
+static void gone(struct protocol *protocol)
+{
+    struct h2 *h2 = (struct h2 *)protocol;
+    end_all(h2);
+    h2->ended = true;
+}
+
+static void free_h2(struct protocol *protocol)
+{
+    struct h2 *h2 = (struct h2 *)protocol;
+    end_all(h2);
+    nghttp2_session_del(h2->session);
+    free(h2);
+}
+
+static const struct protocol_ops h2_ops = {
+    .feed = feed,
+    .run = run,
+    .on_sent = on_sent,
+    .on_eof = on_eof,
+    .on_timeout = on_timeout,
+    .is_blocked = is_blocked,
+    .wants_input = wants_input,
+    .waits_for = waits_for,
+    .drain = drain,
+    .gone = gone,
+    .free = free_h2,
+};
+
+static bool open_session(struct h2 *h2)
+{
+    struct http_core *core = h2->protocol.link->core;
+    const struct http_limits *limits = &core->limits;
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->streams},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->header_bytes},
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+    };
+    nghttp2_session_callbacks *callbacks = NULL;
+    nghttp2_option *option = NULL;
+    bool opened = false;
+
+    if (nghttp2_session_callbacks_new(&callbacks) || nghttp2_option_new(&option)) {
+        goto del;
+    }
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
+    nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_no_closed_streams(option, 1);
+    /* Behind our own count, which answers with the right code. */
+    nghttp2_option_set_stream_reset_rate_limit(option, (uint64_t)limits->resets_per_second * 4,
+                                               limits->resets_per_second);
+    nghttp2_option_set_max_continuations(option, 8);
+    nghttp2_option_set_max_outbound_ack(option, 512);
+    if (nghttp2_session_server_new3(&h2->session, callbacks, h2, option, &core->h2_memory.mem)) {
+        goto del;
+    }
+    opened = nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings,
+                                     sizeof(settings) / sizeof(settings[0])) == 0 &&
+             nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0,
+                                                   CONNECTION_WINDOW_BYTES) == 0;
+    if (!opened) {
+        nghttp2_session_del(h2->session);
+    }
+del:
+    nghttp2_option_del(option);
+    nghttp2_session_callbacks_del(callbacks);
+    return opened;
+}
+
+struct protocol *h2_new(struct link *link)
+{
+    struct h2 *h2 = calloc(1, sizeof(*h2));
+    if (!h2) {
+        return NULL;
+    }
+    h2->protocol.ops = &h2_ops;
+    h2->protocol.link = link;
+    if (!open_session(h2)) {
+        free(h2);
+        return NULL;
+    }
+    link->wake(link);
+    return &h2->protocol;
+}

@@ -1,0 +1,234 @@
+/* The server: accepts, sweeps the time limits, drains. */
+#include "gateway/http/server_internal.h"
+
+#include "loop/loop.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Beyond the limit so many more are told 503; beyond that they are only closed. */
+#define REFUSED_MAX 256u
+#define LINGER_US (1 * TIME_US_PER_SECOND)
+#define ANSWER_AFTER_EOF_US (1 * TIME_US_PER_SECOND)
+#define WEBSOCKET_CLOSE_US (2 * TIME_US_PER_SECOND)
+#define SWEEP_MIN_US INT64_C(10000)
+#define SWEEP_MAX_US INT64_C(250000)
+
+static void on_accept(int fd, const char *peer, void *context)
+{
+    struct http_server *server = context;
+    uint32_t count = server->core.stats.connections, limit = server->core.limits.connections;
+    server->core.stats.connections_accepted++;
+    if (count >= limit + REFUSED_MAX) {
+        close(fd);
+        return;
+    }
+    connection_open(server, fd, peer, count >= limit);
+}
+
+static struct connection *of_read_limit(struct timeout *timeout)
+{
+    return (struct connection *)((char *)timeout - offsetof(struct connection, read_limit));
+}
+
+static struct connection *of_write_limit(struct timeout *timeout)
+{
+    return (struct connection *)((char *)timeout - offsetof(struct connection, write_limit));
+}
+
+static void sweep(void *context)
+{
+    struct http_server *server = context;
+    int64_t now_us = server->core.clock->monotonic_us(server->core.clock);
+    struct timeout *due;
+    unsigned i;
+    for (i = 0; i < HTTP_WAIT_COUNT; i++) {
+        while ((due = timeout_take_due(&server->waits[i], now_us)) != NULL) {
+            connection_on_read_limit(of_read_limit(due));
+        }
+    }
+    while ((due = timeout_take_due(&server->lingers, now_us)) != NULL) {
+        connection_cut(of_read_limit(due));
+    }
+    while ((due = timeout_take_due(&server->writes, now_us)) != NULL) {
+        connection_cut(of_write_limit(due));
+    }
+}
+
+static int64_t sweep_period(const struct http_limits *limits)
+{
+    const int64_t lengths[] = {limits->header_timeout_us, limits->body_idle_us,
+                               limits->keep_alive_us, limits->write_idle_us,
+                               limits->websocket_ping_us};
+    int64_t period = SWEEP_MAX_US;
+    size_t i;
+    for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        if (lengths[i] / 4 < period) {
+            period = lengths[i] / 4;
+        }
+    }
+    return period < SWEEP_MIN_US ? SWEEP_MIN_US : period;
+}
+
+static void init_limits(struct http_server *server)
+{
+    const struct http_limits *limits = &server->core.limits;
+    timeout_list_init(&server->waits[HTTP_WAIT_NOTHING], 0);
+    timeout_list_init(&server->waits[HTTP_WAIT_REQUEST], limits->keep_alive_us);
+    timeout_list_init(&server->waits[HTTP_WAIT_HEADER], limits->header_timeout_us);
+    timeout_list_init(&server->waits[HTTP_WAIT_BODY], limits->body_idle_us);
+    timeout_list_init(&server->waits[HTTP_WAIT_ANSWER_AFTER_EOF], ANSWER_AFTER_EOF_US);
+    timeout_list_init(&server->waits[HTTP_WAIT_PONG], limits->websocket_ping_us);
+    timeout_list_init(&server->waits[HTTP_WAIT_CLOSE], WEBSOCKET_CLOSE_US);
+    timeout_list_init(&server->writes, limits->write_idle_us);
+    timeout_list_init(&server->lingers, LINGER_US);
+}
+
+static void free_parts(struct http_server *server)
+{
+    loop_timer_cancel(server->sweeper);
+    loop_timer_cancel(server->grace);
+    net_listener_close(server->listener);
+    net_done(&server->net);
+    http_core_done(&server->core);
+    free(server);
+}
+
+struct http_server *http_server_start(struct loop *loop, const char *address, bool reuse_port,
+                                      const struct http_limits *limits,
+                                      const struct exchange_handler *handler, struct err *err)
+{
+    struct http_server *server = calloc(1, sizeof(*server));
+    if (!server) {
+        err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+        return NULL;
+    }
+    server->loop = loop;
+    http_core_init(&server->core, limits, handler, loop_clock(loop));
+    init_limits(server);
+    if (!net_init(&server->net, loop)) {
+        err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+        free_parts(server);
+        return NULL;
+    }
+    server->listener = net_listener_open(loop, address, reuse_port, on_accept, server, err);
+    if (!server->listener) {
+        free_parts(server);
+        return NULL;
+    }
+    server->port = net_listener_port(server->listener);
+    server->sweeper = loop_timer_repeat(loop, sweep_period(&server->core.limits), sweep, server);
+    if (!server->sweeper) {
+        err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+        free_parts(server);
+        return NULL;
+    }
+    return server;
+}
+
+int http_server_port(const struct http_server *server)
+{
+    return server->port;
+}
+
+static void report_stopped(void *context)
+{
+    struct http_server *server = context;
+    void (*on_stopped)(void *) = server->on_stopped;
+    server->on_stopped = NULL;
+    if (on_stopped) {
+        on_stopped(server->stopped_context);
+    }
+}
+
+static void on_all_gone(struct http_server *server)
+{
+    loop_timer_cancel(server->grace);
+    server->grace = NULL;
+    loop_defer(server->loop, report_stopped, server);
+}
+
+void server_connection_freed(struct http_server *server)
+{
+    server->core.stats.connections--;
+    if (server->stopping && !server->connections && server->on_stopped) {
+        on_all_gone(server);
+    }
+}
+
+static void cut_all(struct http_server *server)
+{
+    struct connection *connection, *next;
+    for (connection = server->connections; connection; connection = next) {
+        next = connection->next; /* freed after the turn at the earliest */
+        connection_cut(connection);
+    }
+}
+
+static void on_grace_over(void *context)
+{
+    struct http_server *server = context;
+    server->grace = NULL;
+    cut_all(server);
+}
+
+void http_server_stop(struct http_server *server, int64_t grace_us, void (*done)(void *context),
+                      void *context)
+{
+    struct connection *connection, *next;
+    if (server->stopping) {
+        return;
+    }
+    server->stopping = true;
+    server->core.draining = true;
+    server->on_stopped = done;
+    server->stopped_context = context;
+    net_listener_close(server->listener);
+    server->listener = NULL;
+    for (connection = server->connections; connection; connection = next) {
+        next = connection->next;
+        connection_drain(connection);
+    }
+    if (!server->connections) {
+        on_all_gone(server);
+        return;
+    }
+    server->grace = loop_timer_start(server->loop, grace_us, on_grace_over, server);
+    if (!server->grace) {
+        cut_all(server);
+    }
+}
+
+static void free_when_idle(void *context)
+{
+    struct http_server *server = context;
+    if (server->connections || server->net.deferred || server->net.closed) {
+        loop_defer(server->loop, free_when_idle, server);
+        return;
+    }
+    free_parts(server);
+}
+
+void http_server_free(struct http_server *server)
+{
+    if (!server) {
+        return;
+    }
+    /* The end of this turn still walks the sockets. */
+    server->on_stopped = NULL;
+    net_listener_close(server->listener);
+    server->listener = NULL;
+    cut_all(server);
+    loop_timer_cancel(server->sweeper);
+    server->sweeper = NULL;
+    loop_timer_cancel(server->grace);
+    server->grace = NULL;
+    loop_defer(server->loop, free_when_idle, server);
+}
+
+void http_server_stats(const struct http_server *server, struct http_stats *ret_stats)
+{
+    *ret_stats = server->core.stats;
+    ret_stats->bytes_in = server->net.bytes_in;
+    ret_stats->bytes_out = server->net.bytes_out;
+}
