@@ -589,6 +589,8 @@ bool check_exactly(const struct schema_message *message, struct str wire, const 
 bool schema_check(const struct schema_message *message, struct str wire, const char *partial_field,
                   struct violations *violations, struct err *err)
 {
-    return check_fast(message, wire, partial_field) ||
-           check_exactly(message, wire, partial_field, violations, err);
+    if (!check_fast(message, wire, partial_field) &&
+        !check_exactly(message, wire, partial_field, violations, err))
+        return false;
+    return !partial_field || check_mask(message, wire, partial_field, violations, err);
 }

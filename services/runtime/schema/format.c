@@ -4,9 +4,13 @@
 #include "base/time.h"
 #include "base/uuid.h"
 
+#include <fcntl.h>
 #include <glib.h>
+#include <limits.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static bool is_lower(char c)
 {
@@ -72,14 +76,12 @@ static bool is_region(struct str text)
  * that any thread may look without a lock; names that are not known are not kept, so that clients
  * cannot fill the table. */
 #define ZONE_NAME_BYTES 64
-#define ZONE_SLOTS                                                                                 \
-    4096 /* the database has about 600 names, three times that with posix/ and right/ */
+#define ZONE_SLOTS 4096 /* the database has about 600 names */
 
 static _Atomic(char *) known_zones[ZONE_SLOTS];
 
-/* Letters, digits, _ + - and single slashes, beginning with a letter: what IANA names are made of.
- * Without this GLib would take
- * "+03:00", POSIX rules, and paths. */
+/* Letters, digits, _ + - and single slashes, each part beginning with a letter: what IANA names are
+ * made of. */
 static bool is_zone_name(struct str text)
 {
     if (text.length < 1 || text.length >= ZONE_NAME_BYTES)
@@ -97,12 +99,45 @@ static bool is_zone_name(struct str text)
     return text.data[text.length - 1] != '/';
 }
 
+/* Names that lie in the database's folder and are no zones: this machine's own choice, and copies
+ * of all zones that count time otherwise (right/ has leap seconds, which PostgreSQL refuses). */
+static bool is_not_a_place(struct str text)
+{
+    return str_equal_cstr(text, "localtime") || str_equal_cstr(text, "posixrules") ||
+           str_equal_cstr(text, "Factory") || str_starts_with(text, STR_LITERAL("posix/")) ||
+           str_starts_with(text, STR_LITERAL("right/"));
+}
+
+/* Whether the database has a compiled zone of that name. GLib is not asked before: it takes POSIX
+ * rules ("ABC-3") for names as well, and complains on stderr about files that are no zones. */
+static bool has_zone_file(const char *name)
+{
+    const char *folder = getenv("TZDIR");
+    char path[PATH_MAX], magic[4];
+    int length =
+        snprintf(path, sizeof(path), "%s/%s", folder ? folder : "/usr/share/zoneinfo", name);
+
+    if (length < 0 || (size_t)length >= sizeof(path))
+        return false;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (file < 0)
+        return false;
+    bool is_zone = read(file, magic, sizeof(magic)) == sizeof(magic) &&
+                   memcmp(magic, "TZif", sizeof(magic)) == 0;
+
+    close(file);
+    return is_zone;
+}
+
 static bool is_in_database(struct str text)
 {
     char name[ZONE_NAME_BYTES];
 
     memcpy(name, text.data, text.length);
     name[text.length] = '\0';
+    if (is_not_a_place(text) || !has_zone_file(name))
+        return false;
     GTimeZone *zone = g_time_zone_new_identifier(name);
 
     if (!zone)

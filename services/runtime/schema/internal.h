@@ -162,5 +162,8 @@ bool check_fast(const struct schema_message *message, struct str wire, const cha
 /* check.c: schema_check() without the short cut. */
 bool check_exactly(const struct schema_message *message, struct str wire, const char *partial_field,
                    struct violations *violations, struct err *err);
+/* check_mask.c: what the update_mask of an update may name. */
+bool check_mask(const struct schema_message *message, struct str wire, const char *partial_field,
+                struct violations *violations, struct err *err);
 
 #endif
