@@ -37,6 +37,12 @@ struct h1 {
 };
 
 extern const struct exchange_ops h1_exchange_ops;
+extern const llhttp_settings_t h1_parser_settings;
+
+/* Gives how many bytes it took; announces the request when the head is whole and good. */
+size_t h1_read_head(struct h1 *h1, const char *data, size_t length);
+/* What the parser says, in words for the client. */
+void h1_fail_parse(struct h1 *h1, enum llhttp_errno code);
 
 /* Answers with a problem unless an answer has begun, ends the exchange and the connection. */
 void h1_fail(struct h1 *h1, unsigned status, const char *detail);

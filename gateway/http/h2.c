@@ -9,18 +9,11 @@
  * else. */
 #include "gateway/http/h2_internal.h"
 
-#include "gateway/http/target.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 #define PULL_BYTES ((size_t)64 * 1024)
 #define CONNECTION_WINDOW_BYTES (1024 * 1024)
-
-static struct exchange *stream_exchange(struct h2 *h2, int32_t stream_id)
-{
-    return nghttp2_session_get_stream_user_data(h2->session, stream_id);
-}
 
 static void end_connection(struct h2 *h2, enum http_ending ending)
 {
@@ -43,24 +36,6 @@ static void unlink_stream(struct h2 *h2, struct exchange *exchange)
     }
     h2->stream_count--;
     h2->stream_bytes -= exchange->out.waiting;
-}
-
-static struct exchange *open_stream(struct h2 *h2, int32_t stream_id)
-{
-    struct exchange *exchange = exchange_new(h2->protocol.link, &h2->protocol, &h2_exchange_ops);
-    if (!exchange) {
-        return NULL;
-    }
-    exchange->stream_id = stream_id;
-    exchange->http_major = 2;
-    exchange->next_stream = h2->streams;
-    if (h2->streams) {
-        h2->streams->previous_stream = exchange;
-    }
-    h2->streams = exchange;
-    h2->stream_count++;
-    nghttp2_session_set_stream_user_data(h2->session, stream_id, exchange);
-    return exchange;
 }
 
 /* Bodies. */
@@ -93,7 +68,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
                          const uint8_t *data, size_t length, void *user)
 {
     struct h2 *h2 = user;
-    struct exchange *exchange = stream_exchange(h2, stream_id);
+    struct exchange *exchange = h2_stream_exchange(h2, stream_id);
     (void)flags;
     nghttp2_session_consume_connection(session, length);
     if (!exchange || exchange->complete || exchange->body_refused) {
@@ -106,159 +81,6 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
     }
     deliver(h2, exchange);
     return 0;
-}
-
-/* Heads. */
-
-static void mark_rejected(struct exchange *exchange, unsigned status, const char *detail)
-{
-    if (!exchange->reject_status) {
-        exchange->reject_status = status;
-        exchange->reject_detail = detail;
-    }
-}
-
-static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
-{
-    struct h2 *h2 = user;
-    (void)session;
-    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-        return 0;
-    }
-    h2->protocol.heads_begun++;
-    h2->open_head = frame->hd.stream_id;
-    return open_stream(h2, frame->hd.stream_id) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-}
-
-static bool take_pseudo(struct exchange *exchange, struct str name, struct str value)
-{
-    struct head *head = &exchange->head;
-    if (str_equal(name, STR_LITERAL(":path"))) {
-        if (value.length > exchange->link->core->limits.target_bytes) {
-            mark_rejected(exchange, 414, "the request target is too long");
-            return true;
-        }
-        return head_set_text(head, &head->target, value.data, value.length);
-    }
-    if (str_equal(name, STR_LITERAL(":method"))) {
-        return head_set_text(head, &head->method, value.data, value.length);
-    }
-    if (str_equal(name, STR_LITERAL(":authority"))) {
-        return head_set_text(head, &head->authority, value.data, value.length);
-    }
-    return true; /* :scheme */
-}
-
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
-                     size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
-                     void *user)
-{
-    struct h2 *h2 = user;
-    struct exchange *exchange;
-    const struct http_limits *limits = &h2->protocol.link->core->limits;
-    struct str key = {(const char *)name, name_length}, text = {(const char *)value, value_length};
-    bool kept;
-    (void)session;
-    (void)flags;
-    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-        return 0; /* trailers: of no meaning here */
-    }
-    exchange = stream_exchange(h2, frame->hd.stream_id);
-    if (!exchange || exchange->reject_status) {
-        return 0;
-    }
-    if (exchange->head.field_count >= limits->header_count) {
-        mark_rejected(exchange, 431, "the request has too many headers");
-        return 0;
-    }
-    if (exchange->head.length + name_length + value_length > limits->header_bytes) {
-        mark_rejected(exchange, 431, "the headers of the request are too large");
-        return 0;
-    }
-    kept = name[0] == ':' ? take_pseudo(exchange, key, text)
-                          : head_add_field(&exchange->head, key, text);
-    if (!kept) {
-        mark_rejected(exchange, 503, "the server is out of memory");
-    }
-    return 0;
-}
-
-/* Target and authority. NULL, or what is wrong. */
-static const char *take_target(struct exchange *exchange)
-{
-    const struct header *host = head_find(&exchange->head, STR_LITERAL("host"));
-    struct target target;
-    const char *wrong = target_parse(exchange->head.target, &target);
-    if (wrong) {
-        return wrong;
-    }
-    if (target.authority.length > 0) {
-        return "the request target must be a path";
-    }
-    if (target.asterisk && !str_equal_cstr(exchange->method, "OPTIONS")) {
-        return "the request target must be a path";
-    }
-    if (head_count(&exchange->head, STR_LITERAL("host")) > 1) {
-        return "a request must have exactly one host header";
-    }
-    exchange->authority = exchange->head.authority;
-    if (host && exchange->authority.length == 0) {
-        exchange->authority = host->value;
-    } else if (host && !str_equal_ignore_case(host->value, exchange->authority)) {
-        return "host and :authority differ";
-    }
-    if (!target_authority_is_valid(exchange->authority)) {
-        return "the authority is missing or malformed";
-    }
-    exchange->path = target.path;
-    exchange->query = target.query;
-    return NULL;
-}
-
-static void take_content_length(struct exchange *exchange)
-{
-    const struct header *field = head_find(&exchange->head, STR_LITERAL("content-length"));
-    /* nghttp2 has refused malformed and repeated ones, and checks it against the data. */
-    if (!field || !str_parse_int64(field->value, &exchange->content_length)) {
-        exchange->content_length = exchange->in_end ? 0 : -1;
-    }
-}
-
-static void head_is_whole(struct h2 *h2, struct exchange *exchange)
-{
-    const struct header *expect;
-    const char *wrong;
-    (void)h2;
-    exchange->method = exchange->head.method;
-    exchange->is_head = str_equal_cstr(exchange->method, "HEAD");
-    if (exchange->reject_status) {
-        h2_reject(exchange, exchange->reject_status, exchange->reject_detail);
-        return;
-    }
-    if (str_equal_cstr(exchange->method, "CONNECT")) {
-        h2_reject(exchange, 501, "the request method is not supported");
-        return;
-    }
-    wrong = take_target(exchange);
-    if (wrong) {
-        h2_reject(exchange, 400, wrong);
-        return;
-    }
-    take_content_length(exchange);
-    expect = head_find(&exchange->head, STR_LITERAL("expect"));
-    if (expect) {
-        if (!str_equal_ignore_case(expect->value, STR_LITERAL("100-continue"))) {
-            h2_reject(exchange, 417, "the only expectation that is understood is 100-continue");
-            return;
-        }
-        exchange->expects_continue = !exchange->in_end;
-    }
-    if (exchange->path.data[0] == '*') {
-        const struct header allow = {STR_LITERAL("allow"), STR_LITERAL(HTTP_METHODS_ALLOWED)};
-        exchange_respond(exchange, 204, &allow, 1, (struct str){NULL, 0});
-        return;
-    }
-    exchange_announce(exchange);
 }
 
 /* Frames. */
@@ -290,7 +112,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) {
         return 0;
     }
-    exchange = stream_exchange(h2, frame->hd.stream_id);
+    exchange = h2_stream_exchange(h2, frame->hd.stream_id);
     if (!exchange) {
         return 0;
     }
@@ -299,7 +121,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     }
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         h2->open_head = 0;
-        head_is_whole(h2, exchange);
+        h2_head_is_whole(exchange);
     }
     if (exchange->in_end) {
         deliver(h2, exchange);
@@ -315,7 +137,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
         return 0;
     }
-    exchange = stream_exchange(h2, frame->hd.stream_id);
+    exchange = h2_stream_exchange(h2, frame->hd.stream_id);
     if (exchange && !exchange->in_end) {
         /* Answered before the body was read: the peer may stop sending it (RFC 9113 §8.1). */
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
@@ -328,7 +150,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
                            void *user)
 {
     struct h2 *h2 = user;
-    struct exchange *exchange = stream_exchange(h2, stream_id);
+    struct exchange *exchange = h2_stream_exchange(h2, stream_id);
     (void)session;
     (void)error_code;
     if (h2->open_head == stream_id) {
@@ -497,7 +319,7 @@ static void give_up_body(struct h2 *h2, struct exchange *exchange)
     unlink_stream(h2, exchange);
     nghttp2_session_set_stream_user_data(h2->session, stream_id, NULL);
     exchange_gone(exchange);
-    exchange = open_stream(h2, stream_id);
+    exchange = h2_open_stream(h2, stream_id);
     if (exchange) {
         h2_reject(exchange, 408, "the body of the request took too long");
     } else {
@@ -595,8 +417,8 @@ static bool open_session(struct h2 *h2)
     if (nghttp2_session_callbacks_new(&callbacks) || nghttp2_option_new(&option)) {
         goto del;
     }
-    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, h2_on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, h2_on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);

@@ -23,6 +23,16 @@ struct h2 {
 
 extern const struct exchange_ops h2_exchange_ops;
 
+struct exchange *h2_stream_exchange(struct h2 *h2, int32_t stream_id); /* NULL: none, or over */
+struct exchange *h2_open_stream(struct h2 *h2, int32_t stream_id);     /* NULL: no memory */
+/* nghttp2's callbacks for heads. */
+int h2_on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user);
+int h2_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                 size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
+                 void *user);
+/* Checks and announces, or rejects. */
+void h2_head_is_whole(struct exchange *exchange);
+
 /* Answers with a problem. The exchange must not have begun an answer. */
 void h2_reject(struct exchange *exchange, unsigned status, const char *detail);
 
