@@ -19,3 +19,27 @@ dialplane_gateway_part(route
 dialplane_gateway_part(upstream
   SOURCES backend.c call.c connection.c resolve.c session.c status.c
   LINK dialplane_gateway_route dialplane_loop PkgConfig::NGHTTP2 PkgConfig::LIBEVENT_EXTRA)
+dialplane_gateway_part(call
+  SOURCES request.c stats.c unary.c upload.c
+  LINK dialplane_gateway_upstream dialplane_gateway_route dialplane_gateway_http)
+dialplane_gateway_part(live
+  SOURCES event.c hub.c socket.c stream.c watch.c
+  LINK dialplane_gateway_call)
+
+set(pages_c ${CMAKE_CURRENT_BINARY_DIR}/gateway_pages.c)
+file(GLOB_RECURSE page_files CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/pages/static/*)
+add_custom_command(
+  OUTPUT ${pages_c}
+  COMMAND ${CMAKE_COMMAND} -DDIRECTORY=${CMAKE_CURRENT_LIST_DIR}/pages/static -DOUT=${pages_c}
+          -P ${CMAKE_CURRENT_LIST_DIR}/pages/embed.cmake
+  DEPENDS ${page_files} ${CMAKE_CURRENT_LIST_DIR}/pages/embed.cmake
+  VERBATIM)
+dialplane_gateway_part(pages
+  SOURCES health.c metrics.c static.c
+  LINK dialplane_gateway_call dialplane_app)
+target_sources(dialplane_gateway_pages PRIVATE ${pages_c})
+
+find_package(Threads REQUIRED)
+dialplane_executable(dialplane-gateway
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/main.c ${CMAKE_CURRENT_LIST_DIR}/worker.c
+  LINK dialplane_gateway_pages dialplane_gateway_live dialplane_app Threads::Threads)

@@ -117,7 +117,7 @@ struct str upstream_call_reply(const struct upstream_call *call)
     return buf_str(&call->in);
 }
 
-static size_t waiting(const struct upstream_call *call)
+size_t upstream_call_waiting(const struct upstream_call *call)
 {
     return call->out.length - call->sent;
 }
@@ -140,9 +140,9 @@ size_t upstream_call_send(struct upstream_call *call, struct str message)
         nghttp2_session_resume_data(call->connection->session, call->stream_id);
         connection_schedule_flush(call->connection);
     }
-    if (waiting(call) >= SEND_LOW_WATER)
+    if (upstream_call_waiting(call) >= SEND_LOW_WATER)
         call->blocked = true;
-    return waiting(call);
+    return upstream_call_waiting(call);
 }
 
 void upstream_call_half_close(struct upstream_call *call)
@@ -168,7 +168,7 @@ long call_read_output(struct upstream_call *call, uint8_t *out, size_t size, boo
     size_t written = 0;
 
     if (call->request.streaming) {
-        size_t left = waiting(call);
+        size_t left = upstream_call_waiting(call);
         written = left < size ? left : size;
         if (written)
             memcpy(out, call->out.data + call->sent, written);
@@ -177,8 +177,8 @@ long call_read_output(struct upstream_call *call, uint8_t *out, size_t size, boo
             buf_consume(&call->out, call->sent);
             call->sent = 0;
         }
-        *ret_end = call->half_closed && !waiting(call);
-        if (call->blocked && waiting(call) < SEND_LOW_WATER) {
+        *ret_end = call->half_closed && !upstream_call_waiting(call);
+        if (call->blocked && upstream_call_waiting(call) < SEND_LOW_WATER) {
             call->blocked = false;
             call->writable = true;
             call->connection->writable_waiting = true;

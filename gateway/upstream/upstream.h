@@ -69,10 +69,11 @@ struct upstream_call *upstream_call_start(struct upstream *upstream,
 void *upstream_call_context(const struct upstream_call *call);
 /* In on_done with ERR_OK: the one reply. */
 struct str upstream_call_reply(const struct upstream_call *call);
-/* Client streaming: appends one message (the pieces together); gives the bytes that wait. Stop
+/* Client streaming: appends one message; gives the bytes that wait. Stop
  * above 128 KB until on_writable. */
 size_t upstream_call_send(struct upstream_call *call, struct str message);
 void upstream_call_half_close(struct upstream_call *call);
+size_t upstream_call_waiting(const struct upstream_call *call);
 /* From now on (client streams whose upload has ended): fail when no reply comes within that time.
  */
 void upstream_call_set_timeout(struct upstream_call *call, int64_t timeout_us);

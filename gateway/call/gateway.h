@@ -1,0 +1,57 @@
+/* gateway: what all threads share (read-only once started), and what each thread has of its own. */
+#ifndef GATEWAY_CALL_GATEWAY_H
+#define GATEWAY_CALL_GATEWAY_H
+
+#include "base/buf.h"
+#include "base/time.h"
+#include "gateway/call/stats.h"
+#include "gateway/http/server.h"
+#include "gateway/policy/cors.h"
+#include "gateway/route/router.h"
+#include "gateway/upstream/upstream.h"
+#include "loop/loop.h"
+#include "schema/schema.h"
+
+#define GATEWAY_BACKENDS_MAX 8
+
+struct pages;
+struct live;
+
+struct gateway_options {
+    int64_t body_limit_bytes;   /* a JSON body */
+    int64_t upload_limit_bytes; /* an uploaded file */
+    int64_t timeout_us;         /* of calls whose method names none */
+    int64_t max_in_flight;      /* requests under way, each thread */
+    int64_t live_buffer_bytes;  /* events kept for each watched stream */
+    bool access_log;
+};
+
+struct gateway {
+    struct gateway_options options;
+    const struct schema *schema;
+    struct router *router;
+    struct cors *cors;
+    struct pages *pages;
+    const char *backends[GATEWAY_BACKENDS_MAX];
+    unsigned backend_count;
+    struct worker *workers;
+    unsigned worker_count;
+};
+
+struct worker {
+    struct gateway *gateway;
+    unsigned index;
+    struct loop *loop;
+    struct http_server *server;
+    struct upstream *upstreams[GATEWAY_BACKENDS_MAX]; /* in the order of gateway->backends */
+    struct upstream **route_upstreams;                /* by route->index */
+    struct live *live;
+    struct entropy entropy;
+    struct stats stats;
+    uint32_t in_flight;
+    bool draining;
+    /* Scratch: used within one callback, never across. */
+    struct buf wire, json, text;
+};
+
+#endif

@@ -1,0 +1,210 @@
+#include "gateway/call/request.h"
+
+#include "base/log.h"
+#include "gateway/policy/etag.h"
+#include "gateway/policy/problem.h"
+#include "gateway/route/transcode.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SCRATCH_KEPT (1024 * 1024)
+
+struct request *request_new(struct exchange *exchange, struct worker *worker)
+{
+    const struct clock *clock = loop_clock(worker->loop);
+    struct request *request = ARENA_NEW(exchange_arena(exchange), struct request);
+
+    if (!request) {
+        exchange_set_state(exchange, NULL);
+        exchange_respond(exchange, 503, NULL, 0, (struct str){NULL, 0});
+        return NULL;
+    }
+    request->worker = worker;
+    request->exchange = exchange;
+    request->label = "";
+    request->figures = stats_unknown(&worker->stats);
+    request->started_us = clock->monotonic_us(clock);
+    identity_init(&request->identity, exchange_header(exchange, "x-request-id"),
+                  exchange_header(exchange, "traceparent"), clock, &worker->entropy);
+    exchange_set_state(exchange, request);
+    return request;
+}
+
+static void end(struct request *request)
+{
+    if (request->in_flight) {
+        request->in_flight = false;
+        request->worker->in_flight--;
+    }
+}
+
+void request_on_gone(struct exchange *exchange)
+{
+    struct request *request = exchange_state(exchange);
+
+    if (!request)
+        return;
+    if (request->on_gone)
+        request->on_gone(request);
+    if (request->call) {
+        upstream_call_cancel(request->call);
+        request->call = NULL;
+    }
+}
+
+void request_on_done(struct exchange *exchange, unsigned status, uint64_t bytes_sent)
+{
+    struct request *request = exchange_state(exchange);
+
+    if (!request)
+        return;
+    struct worker *worker = request->worker;
+    const struct clock *clock = loop_clock(worker->loop);
+    int64_t duration_us = clock->monotonic_us(clock) - request->started_us;
+    enum log_level level = request->quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+
+    end(request);
+    buf_done(&request->body);
+    if (!status)
+        status = 499; /* gone before anything was said */
+    stats_count(&worker->stats, request->figures, status, duration_us, bytes_sent);
+    if (!worker->gateway->options.access_log || !log_is_enabled(level))
+        return;
+    struct str method = exchange_method(exchange);
+    char verb[16];
+    snprintf(verb, sizeof(verb), "%.*s", (int)method.length, method.data);
+    /* The template, not the path: paths carry identifiers and whatever else a client puts there. */
+    log_event(level, "request", log_text("method", verb), log_text("route", request->label),
+              log_int("status", status), log_int("duration_us", duration_us),
+              log_int("bytes", (int64_t)bytes_sent),
+              log_text("request_id", request->identity.request_id),
+              log_text("trace_id", request->identity.trace_id));
+}
+
+void answer_header(struct answer_headers *headers, const char *name, struct str value)
+{
+    if (headers->count < REQUEST_HEADERS_MAX)
+        headers->list[headers->count++] = (struct header){str_from(name), value};
+}
+
+void request_common_headers(struct request *request, struct answer_headers *headers)
+{
+    const struct cors *cors = request->worker->gateway->cors;
+    struct str allowed = cors_allow(cors, exchange_header(request->exchange, "origin"));
+
+    answer_header(headers, "x-request-id",
+                  (struct str){request->identity.request_id, request->identity.request_id_length});
+    if (allowed.length) {
+        answer_header(headers, "access-control-allow-origin", allowed);
+        answer_header(headers, "access-control-expose-headers", STR_LITERAL(CORS_EXPOSED_HEADERS));
+    }
+    if (cors_varies(cors))
+        answer_header(headers, "vary", STR_LITERAL("Origin"));
+}
+
+void request_answer(struct request *request, unsigned status, struct answer_headers *headers,
+                    struct str body)
+{
+    struct answer_headers none = {.count = 0};
+
+    if (request->answered)
+        return;
+    if (!headers)
+        headers = &none;
+    request_common_headers(request, headers);
+    request->answered = true;
+    end(request);
+    exchange_respond(request->exchange, status, headers->list, headers->count, body);
+}
+
+void request_begin(struct request *request, unsigned status, struct answer_headers *headers)
+{
+    request_common_headers(request, headers);
+    request->answered = true;
+    end(request);
+    exchange_respond_begin(request->exchange, status, headers->list, headers->count);
+}
+
+void request_fail(struct request *request, const struct err *err, struct answer_headers *headers)
+{
+    struct answer_headers none = {.count = 0};
+    struct buf *body = worker_scratch(&request->worker->text);
+    const char *strip = request->route ? transcode_body_name(request->route) : NULL;
+    unsigned status = problem_status(err);
+    uint32_t retry_after = err->retry_after_seconds;
+    char seconds[16];
+
+    if (!headers)
+        headers = &none;
+    problem_print(err, strip,
+                  (struct str){request->identity.request_id, request->identity.request_id_length},
+                  body);
+    answer_header(headers, "content-type", STR_LITERAL("application/problem+json"));
+    if (!retry_after && (status == 503 || status == 429))
+        retry_after = 1;
+    if (retry_after) {
+        int length = snprintf(seconds, sizeof(seconds), "%u", retry_after);
+        answer_header(headers, "retry-after", (struct str){seconds, (size_t)length});
+    }
+    request_answer(request, status, headers, buf_str(body));
+}
+
+void request_fail_code(struct request *request, enum err_code code, const char *reason,
+                       const char *format, ...)
+{
+    struct err err = {.code = code};
+    va_list arguments;
+
+    if (reason)
+        snprintf(err.reason, sizeof(err.reason), "%s", reason);
+    va_start(arguments, format);
+    vsnprintf(err.message, sizeof(err.message), format, arguments);
+    va_end(arguments);
+    request_fail(request, &err, NULL);
+}
+
+int64_t request_timeout_us(const struct request *request)
+{
+    uint32_t ms = request->route->method->timeout_ms;
+
+    return ms ? (int64_t)ms * 1000 : request->worker->gateway->options.timeout_us;
+}
+
+bool request_upstream(struct request *request, struct upstream_request *ret_upstream)
+{
+    *ret_upstream = (struct upstream_request){
+        .path = request->route->method->path,
+        .timeout_us = request_timeout_us(request),
+        .request_id = request->identity.request_id,
+        .traceparent = request->identity.traceparent,
+        .arena = request_arena(request),
+    };
+    struct str if_match = exchange_header(request->exchange, "if-match");
+    if (!if_match.data || strcmp(request->route->binding->verb, "GET") == 0)
+        return true;
+    switch (etag_match(if_match, &ret_upstream->if_match_us)) {
+    case ETAG_ANY:
+        break;
+    case ETAG_REVISION:
+        ret_upstream->has_if_match = true;
+        break;
+    case ETAG_AMBIGUOUS:
+        request_fail_code(request, ERR_INVALID_ARGUMENT, NULL,
+                          "If-Match names tags of several revisions: send the one you have edited");
+        return false;
+    }
+    return true;
+}
+
+struct buf *worker_scratch(struct buf *buf)
+{
+    if (buf->capacity > SCRATCH_KEPT) {
+        size_t limit = buf->limit;
+        buf_done(buf);
+        buf_init(buf, limit);
+    } else {
+        buf_reset(buf);
+    }
+    return buf;
+}

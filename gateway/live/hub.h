@@ -1,0 +1,61 @@
+/* hub: one upstream stream, and all who watch it. Events are turned into JSON once and framed once
+ * for each form they are sent in; a watcher is a cursor into the hub's short history, so that a
+ * late joiner, a slow one and the live edge are one code path. */
+#ifndef GATEWAY_LIVE_HUB_H
+#define GATEWAY_LIVE_HUB_H
+
+#include "base/err.h"
+#include "gateway/call/gateway.h"
+#include "gateway/http/exchange.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+enum live_form { LIVE_WEBSOCKET, LIVE_EVENT_STREAM, LIVE_LINES, LIVE_FORMS };
+
+struct hub;
+struct watcher;
+
+/* How a watcher sends. None may leave the hub from inside. */
+struct watcher_ops {
+    enum live_form form;
+    /* Gives the bytes that wait. The frame is borrowed. */
+    size_t (*send)(struct watcher *watcher, struct shared_bytes *frame);
+    /* The service has begun to answer (once; before the first event). */
+    void (*on_begin)(struct watcher *watcher);
+    /* The stream has ended and all events have been sent: the watcher has left the hub. err->code
+     * ERR_OK: in order. */
+    void (*on_end)(struct watcher *watcher, const struct err *err);
+    /* It could not keep up with the hub's history: the watcher has left the hub. */
+    void (*on_slow)(struct watcher *watcher);
+};
+
+/* Embedded in the one who watches. */
+struct watcher {
+    TAILQ_ENTRY(watcher) link;
+    const struct watcher_ops *ops;
+    struct hub *hub; /* NULL: has left */
+    uint64_t next;   /* number of the event to send next */
+    bool blocked;    /* waits for watcher_drained() */
+    bool begun;
+};
+
+struct live; /* the hubs of one thread */
+struct live *live_new(struct worker *worker);
+void live_free(struct live *live);
+
+/* Joins the hub of this request, or opens one: the same method with the same serialized request
+ * (its cursor included) is one stream, as long as the history still reaches back to its beginning.
+ * Events follow from the beginning; never from inside this call. False (err): out of memory. */
+bool hub_join(struct live *live, const struct route *route, struct str request,
+              const char *request_id, const char *traceparent, struct watcher *watcher,
+              struct err *err);
+/* The last one out ends the upstream stream. */
+void watcher_leave(struct watcher *watcher);
+/* What waited has been sent: goes on. */
+void watcher_drained(struct watcher *watcher);
+/* At drain: everybody's on_end with this error. */
+void live_end_all(struct live *live, const struct err *err);
+
+#endif

@@ -1,0 +1,258 @@
+/* dialplane-gateway: HTTP, WebSocket and JSON in front, gRPC behind. One thread a core; the first
+ * is also the one that is asked to stop. */
+#include "app/app.h"
+#include "base/log.h"
+#include "gateway/pages/pages.h"
+#include "gateway/worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define THREADS_MAX 64
+
+static const char *listen_address, *cors_origins, *pages_directory;
+static const char *skillbase_address, *campaign_address, *analytics_address;
+static int64_t threads, grace_us, keep_alive_us, upstream_connections, connection_limit;
+static bool allow_insecure;
+static struct gateway gateway;
+
+static const struct app_setting settings[] = {
+    {"listen", APP_TEXT, "127.0.0.1:8000", "address and port for HTTP and WebSocket", true, false,
+     &listen_address, 0, 0},
+    {"allow-insecure", APP_BOOL, "false",
+     "listen on other than loopback addresses although nothing authenticates callers yet", false,
+     false, &allow_insecure, 0, 0},
+    {"threads", APP_INT, "0", "threads, 0 to 64; 0: one a core", true, false, &threads, 0,
+     THREADS_MAX},
+    {"skillbase", APP_TEXT, "127.0.0.1:7001",
+     "where the skillbase service is: host:port or unix:/path, a comma list for several", false,
+     false, &skillbase_address, 0, 0},
+    {"campaign", APP_TEXT, "127.0.0.1:7002", "where the campaign service is", false, false,
+     &campaign_address, 0, 0},
+    {"analytics", APP_TEXT, "127.0.0.1:7003", "where the analytics service is", false, false,
+     &analytics_address, 0, 0},
+    {"upstream-connections", APP_INT, "1",
+     "connections of each thread to each address of a service, 1 to 16", true, false,
+     &upstream_connections, 1, 16},
+    {"timeout", APP_DURATION, "30s", "deadline of calls whose method names none, 100ms to 10m",
+     true, false, &gateway.options.timeout_us, 100000, 600000000},
+    {"body-limit", APP_SIZE, "1MB", "largest JSON body, 1KB to 64MB", true, false,
+     &gateway.options.body_limit_bytes, 1024, 64 << 20},
+    {"upload-limit", APP_SIZE, "100MB", "largest uploaded file, 1KB to 16GB", true, false,
+     &gateway.options.upload_limit_bytes, 1024, INT64_C(16) << 30},
+    {"max-in-flight", APP_INT, "4096",
+     "requests under way in each thread, 1 to 100000; more get 503", true, false,
+     &gateway.options.max_in_flight, 1, 100000},
+    {"max-connections", APP_INT, "10000", "connections of each thread, 1 to 1000000", true, false,
+     &connection_limit, 1, 1000000},
+    {"live-buffer", APP_SIZE, "1MB", "history kept of each watched stream, 16KB to 64MB", true,
+     false, &gateway.options.live_buffer_bytes, 16 << 10, 64 << 20},
+    {"keep-alive", APP_DURATION, "75s", "an idle connection is closed after this, 1s to 1h", true,
+     false, &keep_alive_us, 1000000, 3600000000},
+    {"grace", APP_DURATION, "10s", "time for requests under way at stop, 0s to 5m", true, false,
+     &grace_us, 0, 300000000},
+    {"cors-origins", APP_TEXT, "",
+     "origins of pages that may call, such as https://app.example.com; a comma list, or *", true,
+     false, &cors_origins, 0, 0},
+    {"pages", APP_TEXT, "", "directory of static files to serve instead of the built-in ones", true,
+     false, &pages_directory, 0, 0},
+    {"access-log", APP_BOOL, "true", "one line a request", true, false, &gateway.options.access_log,
+     0, 0},
+};
+
+/* A thread: its worker, and the letters that reach it. */
+struct thread {
+    struct loop_letter drain, drained, stop;
+    struct worker *worker;
+    pthread_t handle;
+    bool started, stopped;
+};
+
+static struct worker workers[THREADS_MAX];
+static struct thread thread_of[THREADS_MAX];
+static unsigned drained_count;
+
+static void on_thread_drained(struct loop_letter *letter)
+{
+    (void)letter;
+    if (++drained_count == gateway.worker_count)
+        app_drained(workers[0].loop);
+}
+
+/* On the thread's own loop: all its exchanges have ended. */
+static void on_server_stopped(void *context)
+{
+    struct thread *thread = context;
+
+    thread->drained.deliver = on_thread_drained;
+    loop_post(workers[0].loop, &thread->drained);
+    if (thread->worker->index)
+        loop_stop(thread->worker->loop);
+}
+
+static void on_drain(struct loop_letter *letter)
+{
+    struct thread *thread = (struct thread *)letter; /* its first member */
+
+    worker_drain(thread->worker, grace_us, on_server_stopped, thread);
+}
+
+static void drain(void *context)
+{
+    (void)context;
+    log_event(LOG_LEVEL_INFO, "draining", log_int("threads", gateway.worker_count));
+    for (unsigned i = 0; i < gateway.worker_count; i++) {
+        thread_of[i].drain.deliver = on_drain;
+        loop_post(workers[i].loop, &thread_of[i].drain);
+    }
+}
+
+static void *run_thread(void *context)
+{
+    struct thread *thread = context;
+
+    loop_run(thread->worker->loop);
+    return NULL;
+}
+
+static void on_stop(struct loop_letter *letter)
+{
+    struct thread *thread = (struct thread *)((char *)letter - offsetof(struct thread, stop));
+
+    loop_stop(thread->worker->loop);
+}
+
+/* What the drain has not ended ends now. A loop that has stopped already never reads its letter. */
+static void join_threads(void)
+{
+    for (unsigned i = 1; i < gateway.worker_count; i++) {
+        if (!thread_of[i].started)
+            continue;
+        thread_of[i].stop.deliver = on_stop;
+        loop_post(workers[i].loop, &thread_of[i].stop);
+        pthread_join(thread_of[i].handle, NULL);
+    }
+}
+
+static bool is_loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strncmp(address, "localhost:", 10) == 0 ||
+           strncmp(address, "[::1]:", 6) == 0;
+}
+
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static bool start_shared(struct err *err)
+{
+    if (!allow_insecure && !is_loopback(listen_address))
+        return err_set(err, ERR_INVALID_ARGUMENT, NULL,
+                       "--listen %s is not a loopback address: say --allow-insecure if you mean it",
+                       listen_address);
+    gateway.schema = schema_load(dialplane_descriptor_set, dialplane_descriptor_set_size, err);
+    if (!gateway.schema)
+        return false;
+    gateway.router = router_new(gateway.schema, err);
+    if (!gateway.router)
+        return false;
+    gateway.cors = cors_new(cors_origins, err);
+    if (!gateway.cors)
+        return false;
+    gateway.pages = pages_new(pages_directory, err);
+    return gateway.pages != NULL;
+}
+
+static bool start_workers(struct err *err)
+{
+    struct worker_options options = {
+        .listen = listen_address,
+        .reuse_port = gateway.worker_count > 1,
+        .limits =
+            {
+                .connections = (uint32_t)connection_limit,
+                .keep_alive_us = keep_alive_us,
+                .arena_bytes = (size_t)(2 * gateway.options.body_limit_bytes) + (1 << 20),
+            },
+        .addresses = {skillbase_address, campaign_address, analytics_address},
+        .upstream = {.connections = (unsigned)upstream_connections},
+    };
+    char address[128];
+
+    for (unsigned i = 0; i < gateway.worker_count; i++) {
+        workers[i].gateway = &gateway;
+        workers[i].index = i;
+        thread_of[i].worker = &workers[i];
+        if (!worker_init(&workers[i], &options, err))
+            return false;
+        if (i == 0) { /* port 0: the others share the one that was found */
+            const char *colon = strrchr(listen_address, ':');
+            snprintf(address, sizeof(address), "%.*s:%d", colon ? (int)(colon - listen_address) : 0,
+                     listen_address, http_server_port(workers[0].server));
+            options.listen = address;
+        }
+    }
+    for (unsigned i = 1; i < gateway.worker_count; i++) {
+        if (pthread_create(&thread_of[i].handle, NULL, run_thread, &thread_of[i]) != 0)
+            return err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "a thread could not be started");
+        thread_of[i].started = true;
+    }
+    return true;
+}
+
+static void stop_all(void)
+{
+    join_threads();
+    for (unsigned i = 0; i < gateway.worker_count; i++)
+        if (workers[i].gateway)
+            worker_done(&workers[i]);
+    pages_free(gateway.pages);
+    cors_free(gateway.cors);
+    router_free(gateway.router);
+    schema_free((struct schema *)(uintptr_t)gateway.schema);
+}
+
+int main(int argc, char **argv)
+{
+    struct err err = {0};
+
+    app_configure("dialplane-gateway",
+                  "JSON over HTTP and WebSocket in front of Dialplane's services", settings,
+                  sizeof(settings) / sizeof(settings[0]), argc, argv);
+    signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
+    gateway.backends[0] = "skillbase";
+    gateway.backends[1] = "campaign";
+    gateway.backends[2] = "analytics";
+    gateway.backend_count = 3;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (!threads)
+        threads = cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : cores;
+    gateway.worker_count = (unsigned)threads;
+    gateway.workers = workers;
+
+    if (!start_shared(&err) || !start_workers(&err)) {
+        fprintf(stderr, "dialplane-gateway: %s\n", err.message);
+        stop_all();
+        return 1;
+    }
+    app_on_stop(workers[0].loop, grace_us + 5 * TIME_US_PER_SECOND, drain, NULL);
+    log_event(LOG_LEVEL_INFO, "started", log_text("version", app_version),
+              log_text("listen", listen_address),
+              log_int("port", http_server_port(workers[0].server)),
+              log_int("threads", gateway.worker_count));
+    loop_run(workers[0].loop);
+    stop_all();
+    log_event(LOG_LEVEL_INFO, "stopped", log_text("version", app_version));
+    return 0;
+}
