@@ -59,9 +59,15 @@ static int on_header_field(llhttp_t *parser, const char *at, size_t length)
 static int on_header_field_complete(llhttp_t *parser)
 {
     struct h1 *h1 = h1_of(parser);
-    if (h1->state == H1_HEAD) {
-        head_end_name(&h1->exchange->head);
+    struct head *head;
+    if (h1->state != H1_HEAD) {
+        return 0;
     }
+    head = &h1->exchange->head;
+    if (!head->name_open || head->fields[head->field_count - 1].name.length == 0) {
+        return refuse(h1, 400, "a header has no name"); /* the parser lets ": x" through */
+    }
+    head_end_name(head);
     return 0;
 }
 

@@ -155,6 +155,8 @@ bool head_add_name(struct head *head, const char *data, size_t length)
 
 void head_end_name(struct head *head)
 {
+    /* An empty value is not a missing one. */
+    head->fields[head->field_count - 1].value.data = head->bytes + head->length;
     head->name_open = false;
     head->value_open = true;
 }
