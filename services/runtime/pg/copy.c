@@ -26,6 +26,7 @@ void copy_start(struct pg_session *session, struct unit *unit)
     struct connection *connection = session->connection;
     session->copy = COPY_STARTING;
     session->copy_unit = unit;
+    session->copy_statement = unit->statement;
     session->copy_failed = false;
     session->copy_unsent_bytes = 0;
     connection->state = CONNECTION_COPY;
@@ -156,7 +157,8 @@ bool pg_session_copy_put(struct pg_session *session, struct str data,
 void pg_session_copy_end(struct pg_session *session, pg_callback *callback, void *context)
 {
     struct connection *connection = session->connection;
-    struct unit *unit = unit_new(UNIT_COPY_END, &session->owner, NULL, NULL, callback, context);
+    struct unit *unit =
+        unit_new(UNIT_COPY_END, &session->owner, session->copy_statement, NULL, callback, context);
     struct err err = {0};
     if (!connection) {
         err_set_lost(&err, false);
@@ -184,7 +186,10 @@ void pg_session_copy_end(struct pg_session *session, pg_callback *callback, void
     session->copy_unit = unit;
     connection->progress_us = pool_now_us(connection->pool);
     pool_arm_sweep(connection->pool, SWEEP_RUNNING_US);
-    /* A failure shows when the socket is read. */
+    /* A server that failed in the middle has said all it has to say, and libpq has read it: no
+     * event will come for that. */
+    pool_schedule(connection->pool);
+    /* A failure to send shows when the socket is read. */
     if (PQflush(connection->conn) > 0)
         event_add(&connection->writable, NULL);
 }

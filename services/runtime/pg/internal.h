@@ -24,7 +24,7 @@ struct unit {
     struct unit *next;
     enum unit_kind kind;
     struct pg_owner owner;
-    const struct pg_statement *statement; /* NULL for UNIT_COPY_END */
+    const struct pg_statement *statement; /* NULL for an end without a beginning */
     size_t slot;                          /* the statement's number in the pool */
     pg_callback *callback;
     void *context;
@@ -284,6 +284,7 @@ struct pg_session {
     struct err refusal;      /* of the opening */
     struct unit_queue units; /* what it has asked for and has not been sent */
     enum copy_state copy;
+    const struct pg_statement *copy_statement;
     struct unit *copy_unit; /* whose answer COPY_STARTING or COPY_ENDING waits for */
     PGresult *copy_result;
     size_t copy_unsent_bytes;

@@ -202,6 +202,8 @@ void sessions_dispatch(struct pg_pool *pool)
         if (connection->state == CONNECTION_IDLE && connection->session &&
             connection->session->units.first)
             session_pump(connection->session);
+        else if (connection->state == CONNECTION_COPY && connection->session->copy == COPY_ENDING)
+            copy_read(connection);
     }
     while (!pool->closing && pool->first_waiting) {
         struct pg_session *session = pool->first_waiting;

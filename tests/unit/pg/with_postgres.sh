@@ -1,6 +1,6 @@
 #!/bin/sh
 # with_postgres.sh COMMAND [ARGUMENT…]: runs COMMAND with a PostgreSQL of its own (empty database, unix socket in a temporary folder,
-# nothing durable) and takes the server away afterwards. The command finds in its environment:
+# durable against a killed server but not a killed machine) and takes the server away afterwards. The command finds in its environment:
 #   DIALPLANE_TEST_DATABASE_URL  where to connect, as superuser of the database "dialplane"
 #   DIALPLANE_TEST_PG_CTL        a script: start, stop (fast), kill (immediate), freeze and thaw (SIGSTOP/SIGCONT) that server
 # Bounded in time by DIALPLANE_TEST_LIMIT seconds (300). Should this script itself be killed, a watcher stops the server.
@@ -62,7 +62,6 @@ listen_addresses = ''
 unix_socket_directories = '$dir'
 fsync = off
 full_page_writes = off
-synchronous_commit = off
 max_connections = 100
 max_wal_size = 256MB
 shared_buffers = 64MB
