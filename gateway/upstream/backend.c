@@ -92,9 +92,9 @@ void upstream_free(struct upstream *upstream)
     while ((call = TAILQ_FIRST(&upstream->calls)))
         upstream_call_cancel(call);
     for (unsigned i = 0; i < upstream->endpoint_count; i++) {
-        struct connection *connection;
+        struct channel *connection;
         while ((connection = TAILQ_FIRST(&upstream->endpoints[i]->connections)))
-            connection_destroy(connection);
+            channel_destroy(connection);
     }
     loop_timer_cancel(upstream->tick);
     resolve_done(upstream);
@@ -160,7 +160,7 @@ again:
             nghttp2_session_set_stream_user_data(call->connection->session, call->stream_id, NULL);
             nghttp2_submit_rst_stream(call->connection->session, NGHTTP2_FLAG_NONE, call->stream_id,
                                       NGHTTP2_CANCEL);
-            connection_schedule_flush(call->connection);
+            channel_schedule_flush(call->connection);
         }
         call_fail(call, ERR_DEADLINE_EXCEEDED, NULL, "The %s service did not answer in time",
                   upstream->name);
@@ -175,11 +175,11 @@ static void on_tick(void *context)
     bool connecting = false;
 
     for (unsigned i = 0; i < upstream->endpoint_count; i++) {
-        struct connection *connection, *next;
+        struct channel *connection, *next;
         for (connection = TAILQ_FIRST(&upstream->endpoints[i]->connections); connection;
              connection = next) {
             next = TAILQ_NEXT(connection, link);
-            connection_tick(connection, now);
+            channel_tick(connection, now);
             if (connection->state == CONNECTING)
                 connecting = true;
         }
@@ -202,7 +202,7 @@ static void start_tick(struct upstream *upstream)
 static bool connect_endpoint(struct upstream *upstream, struct endpoint *endpoint, unsigned wanted,
                              int64_t now)
 {
-    struct connection *connection;
+    struct channel *connection;
     bool connecting = false;
 
     if (endpoint->gone)
@@ -212,7 +212,7 @@ static bool connect_endpoint(struct upstream *upstream, struct endpoint *endpoin
     if (now < endpoint->not_before_us)
         return connecting;
     while (endpoint->connection_count < wanted) {
-        if (!connection_open(endpoint, upstream)) {
+        if (!channel_open(endpoint, upstream)) {
             endpoint->not_before_us = now + TIME_US_PER_SECOND;
             break;
         }
@@ -221,16 +221,16 @@ static bool connect_endpoint(struct upstream *upstream, struct endpoint *endpoin
     return connecting;
 }
 
-static struct connection *least_busy(struct upstream *upstream, bool *ret_any_ready)
+static struct channel *least_busy(struct upstream *upstream, bool *ret_any_ready)
 {
-    struct connection *best = NULL, *connection;
+    struct channel *best = NULL, *connection;
 
     *ret_any_ready = false;
     for (unsigned i = 0; i < upstream->endpoint_count; i++) {
         TAILQ_FOREACH(connection, &upstream->endpoints[i]->connections, link)
         {
             *ret_any_ready |= connection->state == READY;
-            if (connection_takes_calls(connection) &&
+            if (channel_takes_calls(connection) &&
                 (!best || connection->call_count < best->call_count))
                 best = connection;
         }
@@ -248,9 +248,9 @@ void upstream_dispatch(struct upstream_call *call)
     for (unsigned i = 0; i < upstream->endpoint_count; i++)
         connecting |=
             connect_endpoint(upstream, upstream->endpoints[i], upstream->options.connections, now);
-    struct connection *connection = least_busy(upstream, &any_ready);
+    struct channel *connection = least_busy(upstream, &any_ready);
     if (connection) {
-        connection_start_call(connection, call);
+        channel_start_call(connection, call);
         return;
     }
     if (any_ready && !connecting) {
@@ -280,18 +280,18 @@ void upstream_dispatch_pending(struct upstream *upstream)
 
     for (;;) {
         struct upstream_call *call = TAILQ_FIRST(&upstream->pending);
-        struct connection *connection = call ? least_busy(upstream, &any_ready) : NULL;
+        struct channel *connection = call ? least_busy(upstream, &any_ready) : NULL;
         if (!connection)
             return;
         TAILQ_REMOVE(&upstream->pending, call, link);
         upstream->pending_count--;
-        connection_start_call(connection, call);
+        channel_start_call(connection, call);
     }
 }
 
 void upstream_on_connect_failed(struct upstream *upstream)
 {
-    struct connection *connection;
+    struct channel *connection;
     struct upstream_call *call;
 
     if (upstream->closing)

@@ -138,7 +138,7 @@ size_t upstream_call_send(struct upstream_call *call, struct str message)
     if (call->connection && call->deferred) {
         call->deferred = false;
         nghttp2_session_resume_data(call->connection->session, call->stream_id);
-        connection_schedule_flush(call->connection);
+        channel_schedule_flush(call->connection);
     }
     if (upstream_call_waiting(call) >= SEND_LOW_WATER)
         call->blocked = true;
@@ -153,7 +153,7 @@ void upstream_call_half_close(struct upstream_call *call)
     if (call->connection && call->deferred) {
         call->deferred = false;
         nghttp2_session_resume_data(call->connection->session, call->stream_id);
-        connection_schedule_flush(call->connection);
+        channel_schedule_flush(call->connection);
     }
 }
 
@@ -212,12 +212,12 @@ void call_unlink(struct upstream_call *call)
     struct upstream *upstream = call->upstream;
 
     if (call->connection) {
-        struct connection *connection = call->connection;
+        struct channel *connection = call->connection;
         TAILQ_REMOVE(&connection->calls, call, link);
         connection->call_count--;
         call->connection = NULL;
         if (connection->state == DRAINING && !connection->call_count)
-            connection_schedule_flush(connection); /* which closes it */
+            channel_schedule_flush(connection); /* which closes it */
     } else if (call->failure.code) {
         TAILQ_REMOVE(&upstream->failing, call, link);
         call->failure.code = ERR_OK;
@@ -266,7 +266,7 @@ void call_fail(struct upstream_call *call, enum err_code code, const char *reaso
 
 void upstream_call_cancel(struct upstream_call *call)
 {
-    struct connection *connection = call->connection;
+    struct channel *connection = call->connection;
 
     if (call->finished)
         return;
@@ -274,7 +274,7 @@ void upstream_call_cancel(struct upstream_call *call)
         nghttp2_session_set_stream_user_data(connection->session, call->stream_id, NULL);
         nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, call->stream_id,
                                   NGHTTP2_CANCEL);
-        connection_schedule_flush(connection);
+        channel_schedule_flush(connection);
     }
     call_unlink(call);
     end(call);
@@ -297,13 +297,13 @@ bool call_retry(struct upstream_call *call)
 /* Resets the stream and ends the call: the service broke the protocol. */
 static void break_off(struct upstream_call *call, const char *what)
 {
-    struct connection *connection = call->connection;
+    struct channel *connection = call->connection;
 
     if (connection) {
         nghttp2_session_set_stream_user_data(connection->session, call->stream_id, NULL);
         nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, call->stream_id,
                                   NGHTTP2_CANCEL);
-        connection_schedule_flush(connection);
+        channel_schedule_flush(connection);
     }
     call_fail(call, ERR_INTERNAL, REASON_BAD_GATEWAY, "The %s service %s", call->upstream->name,
               what);

@@ -19,16 +19,16 @@
 #define STREAM_ID_LAST (INT32_C(1) << 30)
 #define SEND_LOW_WATER (64 * 1024)
 
-struct connection;
+struct channel;
 TAILQ_HEAD(call_list, upstream_call);
-TAILQ_HEAD(connection_list, connection);
+TAILQ_HEAD(channel_list, channel);
 
 /* One address of the service. */
 struct endpoint {
     struct sockaddr_storage address;
     socklen_t address_length;
     char text[128]; /* for the log and :authority */
-    struct connection_list connections;
+    struct channel_list connections;
     unsigned connection_count;
     int64_t backoff_us; /* 0: the last attempt was fine */
     int64_t not_before_us;
@@ -57,10 +57,10 @@ struct upstream {
     struct upstream_stats stats;
 };
 
-struct connection {
+struct channel {
     struct upstream *upstream;
     struct endpoint *endpoint;
-    TAILQ_ENTRY(connection) link;
+    TAILQ_ENTRY(channel) link;
     int fd;
     struct event readable, writable;
     nghttp2_session *session;
@@ -80,7 +80,7 @@ struct connection {
 
 struct upstream_call {
     struct upstream *upstream;
-    struct connection *connection; /* NULL: waiting, or ended */
+    struct channel *connection; /* NULL: waiting, or ended */
     TAILQ_ENTRY(upstream_call) all_link;
     TAILQ_ENTRY(upstream_call)
     link; /* in connection->calls, upstream->pending, ->failing or ->free_calls */
@@ -125,24 +125,24 @@ bool resolve_init(struct upstream *upstream, const char *addresses, struct err *
 bool resolve_refresh(struct upstream *upstream, bool urgently);
 void resolve_done(struct upstream *upstream);
 
-/* connection.c */
-struct connection *connection_open(struct endpoint *endpoint, struct upstream *upstream);
-bool connection_takes_calls(const struct connection *connection);
-void connection_start_call(struct connection *connection, struct upstream_call *call);
-void connection_schedule_flush(struct connection *connection);
+/* channel.c */
+struct channel *channel_open(struct endpoint *endpoint, struct upstream *upstream);
+bool channel_takes_calls(const struct channel *connection);
+void channel_start_call(struct channel *connection, struct upstream_call *call);
+void channel_schedule_flush(struct channel *connection);
 /* The peer is lost: its calls end or are retried. */
-void connection_fail(struct connection *connection, const char *why);
+void channel_fail(struct channel *connection, const char *why);
 /* No new calls; ends when the last has. */
-void connection_drain(struct connection *connection);
-void connection_tick(struct connection *connection, int64_t now_us);
-void connection_ping(struct connection *connection);
+void channel_drain(struct channel *connection);
+void channel_tick(struct channel *connection, int64_t now_us);
+void channel_ping(struct channel *connection);
 /* At upstream_free(): at once. */
-void connection_destroy(struct connection *connection);
+void channel_destroy(struct channel *connection);
 
 /* session.c */
-bool session_open(struct connection *connection);
+bool session_open(struct channel *connection);
 /* Gives the stream's id, or a negative number. */
-int32_t session_submit(struct connection *connection, struct upstream_call *call);
+int32_t session_submit(struct channel *connection, struct upstream_call *call);
 
 /* call.c */
 void call_feed(struct upstream_call *call, struct str data);

@@ -163,7 +163,7 @@ static void retire(struct name *name)
 
     for (unsigned i = 0; i < name->endpoint_count; i++) {
         struct endpoint *endpoint = name->endpoints[i];
-        struct connection *connection, *next;
+        struct channel *connection, *next;
         if (endpoint->seen) {
             name->endpoints[kept++] = endpoint;
             continue;
@@ -171,7 +171,7 @@ static void retire(struct name *name)
         endpoint->gone = true;
         for (connection = TAILQ_FIRST(&endpoint->connections); connection; connection = next) {
             next = TAILQ_NEXT(connection, link);
-            connection_drain(connection);
+            channel_drain(connection);
         }
     }
     name->endpoint_count = kept;

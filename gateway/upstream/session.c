@@ -56,7 +56,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
-    struct connection *connection = user_data;
+    struct channel *connection = user_data;
 
     if (frame->hd.type == NGHTTP2_HEADERS) {
         struct upstream_call *call = call_of(session, frame->hd.stream_id);
@@ -73,7 +73,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         /* "Too many pings": ask half as often. */
         if (frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM)
             connection->upstream->options.ping_idle_us *= 2;
-        connection_drain(connection);
+        channel_drain(connection);
     } else if (frame->hd.type == NGHTTP2_PING && frame->hd.flags & NGHTTP2_FLAG_ACK) {
         connection->ping_sent_us = 0;
     }
@@ -159,7 +159,7 @@ static ssize_t read_request(nghttp2_session *session, int32_t stream_id, uint8_t
     return length;
 }
 
-bool session_open(struct connection *connection)
+bool session_open(struct channel *connection)
 {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option = NULL;
@@ -216,7 +216,7 @@ static void format_timeout(int64_t us, char out[16])
                  us / TIME_US_PER_SECOND < 99999999 ? us / TIME_US_PER_SECOND : 99999999);
 }
 
-int32_t session_submit(struct connection *connection, struct upstream_call *call)
+int32_t session_submit(struct channel *connection, struct upstream_call *call)
 {
     /* What differs with every call would only push the rest out of the compression table. */
     const uint8_t once = NGHTTP2_NV_FLAG_NO_INDEX;

@@ -25,7 +25,7 @@ static void flush(void *context);
 
 static void free_later(void *context)
 {
-    struct connection *connection = context;
+    struct channel *connection = context;
 
     nghttp2_session_del(connection->session);
     buf_done(&connection->output);
@@ -33,7 +33,7 @@ static void free_later(void *context)
 }
 
 /* From every list and from the kernel; the memory stays for this turn. */
-static void detach(struct connection *connection)
+static void detach(struct channel *connection)
 {
     struct endpoint *endpoint = connection->endpoint;
 
@@ -46,31 +46,31 @@ static void detach(struct connection *connection)
     connection->upstream->stats.connections--;
 }
 
-void connection_destroy(struct connection *connection)
+void channel_destroy(struct channel *connection)
 {
     detach(connection);
     loop_defer(connection->upstream->loop, free_later, connection);
 }
 
-static void start_ready(struct connection *connection)
+static void start_ready(struct channel *connection)
 {
     struct upstream *upstream = connection->upstream;
 
     if (!session_open(connection)) {
-        connection_fail(connection, "no memory for a session");
+        channel_fail(connection, "no memory for a session");
         return;
     }
     connection->state = READY;
     connection->heard_us = upstream_now(upstream);
     upstream->stats.connects++;
     event_add(&connection->readable, NULL);
-    connection_schedule_flush(connection);
+    channel_schedule_flush(connection);
     upstream_dispatch_pending(upstream);
 }
 
 static void on_connected(void *context)
 {
-    struct connection *connection = context;
+    struct channel *connection = context;
 
     if (connection->state == CONNECTING)
         start_ready(connection);
@@ -78,15 +78,15 @@ static void on_connected(void *context)
 
 static void connect_failed_later(void *context)
 {
-    struct connection *connection = context;
+    struct channel *connection = context;
 
     if (connection->state == CONNECTING)
-        connection_fail(connection, "connection refused");
+        channel_fail(connection, "connection refused");
 }
 
-struct connection *connection_open(struct endpoint *endpoint, struct upstream *upstream)
+struct channel *channel_open(struct endpoint *endpoint, struct upstream *upstream)
 {
-    struct connection *connection = calloc(1, sizeof(*connection));
+    struct channel *connection = calloc(1, sizeof(*connection));
     struct event_base *base = loop_event_base(upstream->loop);
     int on = 1;
 
@@ -121,7 +121,7 @@ struct connection *connection_open(struct endpoint *endpoint, struct upstream *u
     return connection;
 }
 
-bool connection_takes_calls(const struct connection *connection)
+bool channel_takes_calls(const struct channel *connection)
 {
     if (connection->state != READY ||
         connection->call_count >= connection->upstream->options.max_streams)
@@ -132,7 +132,7 @@ bool connection_takes_calls(const struct connection *connection)
                                                NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
-void connection_start_call(struct connection *connection, struct upstream_call *call)
+void channel_start_call(struct channel *connection, struct upstream_call *call)
 {
     int64_t now = upstream_now(connection->upstream);
     int32_t stream_id = nghttp2_session_check_request_allowed(connection->session)
@@ -140,7 +140,7 @@ void connection_start_call(struct connection *connection, struct upstream_call *
                             : -1;
 
     if (stream_id < 0) {
-        connection_drain(connection);
+        channel_drain(connection);
         upstream_fail_later(call, ERR_UNAVAILABLE, NULL, "The %s service is going away",
                             connection->upstream->name);
         return;
@@ -151,26 +151,26 @@ void connection_start_call(struct connection *connection, struct upstream_call *
     connection->call_count++;
     /* After a long silence the peer may be gone without a word: ask together with the call. */
     if (now - connection->heard_us > connection->upstream->options.ping_idle_us)
-        connection_ping(connection);
+        channel_ping(connection);
     if (stream_id > STREAM_ID_LAST)
-        connection_drain(connection);
-    connection_schedule_flush(connection);
+        channel_drain(connection);
+    channel_schedule_flush(connection);
 }
 
-void connection_ping(struct connection *connection)
+void channel_ping(struct channel *connection)
 {
     if (connection->ping_sent_us)
         return;
     connection->ping_sent_us = upstream_now(connection->upstream);
     nghttp2_submit_ping(connection->session, NGHTTP2_FLAG_NONE, NULL);
-    connection_schedule_flush(connection);
+    channel_schedule_flush(connection);
 }
 
-void connection_tick(struct connection *connection, int64_t now_us)
+void channel_tick(struct channel *connection, int64_t now_us)
 {
     if (connection->state == CONNECTING) {
         if (now_us >= connection->connect_deadline_us)
-            connection_fail(connection, "no answer to the connection attempt");
+            channel_fail(connection, "no answer to the connection attempt");
         return;
     }
     if (!connection->call_count || connection->state == DEAD)
@@ -179,21 +179,21 @@ void connection_tick(struct connection *connection, int64_t now_us)
         if (connection->heard_us > connection->ping_sent_us)
             connection->ping_sent_us = 0;
         else if (now_us - connection->ping_sent_us > PING_TIMEOUT_US)
-            connection_fail(connection, "no answer to a PING");
+            channel_fail(connection, "no answer to a PING");
     } else if (now_us - connection->heard_us > connection->upstream->options.ping_idle_us) {
-        connection_ping(connection);
+        channel_ping(connection);
     }
 }
 
-void connection_drain(struct connection *connection)
+void channel_drain(struct channel *connection)
 {
     if (connection->state != READY)
         return;
     connection->state = DRAINING;
-    connection_schedule_flush(connection);
+    channel_schedule_flush(connection);
 }
 
-void connection_fail(struct connection *connection, const char *why)
+void channel_fail(struct channel *connection, const char *why)
 {
     struct upstream *upstream = connection->upstream;
     struct endpoint *endpoint = connection->endpoint;
@@ -231,7 +231,7 @@ void connection_fail(struct connection *connection, const char *why)
     upstream_on_connect_failed(upstream);
 }
 
-static void on_connect_event(struct connection *connection)
+static void on_connect_event(struct channel *connection)
 {
     int error = 0;
     socklen_t length = sizeof(error);
@@ -239,12 +239,12 @@ static void on_connect_event(struct connection *connection)
     if (getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
         error = errno;
     if (error)
-        connection_fail(connection, strerror(error));
+        channel_fail(connection, strerror(error));
     else
         start_ready(connection);
 }
 
-static void on_heard(struct connection *connection)
+static void on_heard(struct channel *connection)
 {
     struct endpoint *endpoint = connection->endpoint;
 
@@ -261,7 +261,7 @@ static void on_heard(struct connection *connection)
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
     static _Thread_local uint8_t bytes[READ_SIZE];
-    struct connection *connection = context;
+    struct channel *connection = context;
 
     (void)what;
     for (int round = 0; round < READ_ROUNDS; round++) {
@@ -269,25 +269,25 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
         if (count < 0 && (errno == EAGAIN || errno == EINTR))
             break;
         if (count <= 0) {
-            connection_fail(connection, count ? strerror(errno) : "closed by the service");
+            channel_fail(connection, count ? strerror(errno) : "closed by the service");
             return;
         }
         if (round == 0)
             on_heard(connection);
         ssize_t used = nghttp2_session_mem_recv(connection->session, bytes, (size_t)count);
         if (used < 0) {
-            connection_fail(connection, nghttp2_strerror((int)used));
+            channel_fail(connection, nghttp2_strerror((int)used));
             return;
         }
         if ((size_t)count < sizeof(bytes))
             break;
     }
-    connection_schedule_flush(connection);
+    channel_schedule_flush(connection);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *context)
 {
-    struct connection *connection = context;
+    struct channel *connection = context;
 
     (void)fd;
     (void)what;
@@ -297,7 +297,7 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
         flush(connection);
 }
 
-void connection_schedule_flush(struct connection *connection)
+void channel_schedule_flush(struct channel *connection)
 {
     if (connection->flush_scheduled || connection->state == DEAD || connection->state == CONNECTING)
         return;
@@ -306,7 +306,7 @@ void connection_schedule_flush(struct connection *connection)
 }
 
 /* on_writable of the calls that have room again; any of them may cancel others. */
-static void tell_writable(struct connection *connection)
+static void tell_writable(struct channel *connection)
 {
     struct upstream_call *call;
 
@@ -327,7 +327,7 @@ again:
 }
 
 /* Fills the output from the session. False when the session is broken. */
-static bool collect(struct connection *connection)
+static bool collect(struct channel *connection)
 {
     while (connection->output.length - connection->output_sent < OUTPUT_AT_ONCE) {
         const uint8_t *bytes;
@@ -343,7 +343,7 @@ static bool collect(struct connection *connection)
 
 static void flush(void *context)
 {
-    struct connection *connection = context;
+    struct channel *connection = context;
     struct buf *output = &connection->output;
 
     connection->flush_scheduled = false;
@@ -351,7 +351,7 @@ static void flush(void *context)
         return;
     for (;;) {
         if (!collect(connection)) {
-            connection_fail(connection, "the HTTP/2 session broke");
+            channel_fail(connection, "the HTTP/2 session broke");
             return;
         }
         if (output->length == connection->output_sent)
@@ -363,7 +363,7 @@ static void flush(void *context)
             break;
         }
         if (count < 0) {
-            connection_fail(connection, strerror(errno));
+            channel_fail(connection, strerror(errno));
             return;
         }
         connection->output_sent += (size_t)count;
@@ -380,5 +380,5 @@ static void flush(void *context)
     if ((connection->state == DRAINING && idle) ||
         (!nghttp2_session_want_read(connection->session) &&
          !nghttp2_session_want_write(connection->session)))
-        connection_fail(connection, "the service said goodbye");
+        channel_fail(connection, "the service said goodbye");
 }

@@ -1,0 +1,6 @@
+set(dir ${CMAKE_CURRENT_LIST_DIR}/route)
+dialplane_unit_test(route_router SOURCES ${dir}/router_test.c LINK dialplane_gateway_route)
+dialplane_unit_test(route_bind SOURCES ${dir}/bind_test.c LINK dialplane_gateway_route)
+dialplane_unit_test(route_transcode SOURCES ${dir}/transcode_test.c LINK dialplane_gateway_route)
+dialplane_unit_test(route_multipart SOURCES ${dir}/multipart_test.c LINK dialplane_gateway_route)
+dialplane_unit_test(route_policy SOURCES ${dir}/policy_test.c LINK dialplane_gateway_route)
