@@ -95,6 +95,8 @@ bool loader_short_of_memory(struct loader *loader);
 /* NULL-safe: NULL becomes "". NULL only when memory is short, with err set. */
 const char *loader_keep(struct loader *loader, const char *text);
 void *loader_array(struct loader *loader, size_t count, size_t size);
+/* True when the length-delimited field `number` holds itself at most `limit` deep. */
+bool wire_nests_within(struct str wire, uint32_t number, unsigned limit);
 /* A type name as in descriptors, with its leading dot. NULL: unknown, or not of that kind. */
 const struct symbol *loader_resolve(struct loader *loader, const char *type_name,
                                     enum symbol_kind kind);

@@ -72,6 +72,33 @@ static void scratch_free(void *data, void *pointer)
     (void)pointer;
 }
 
+/* protobuf-c follows nesting without a limit, so how deep `number` nests in itself is looked at
+ * before it parses. */
+bool wire_nests_within(struct str wire, uint32_t number, unsigned limit)
+{
+    struct wire_reader reader;
+
+    wire_reader_init(&reader, wire);
+    while (wire_reader_next(&reader))
+        if (reader.number == number && reader.type == 2 &&
+            (limit == 0 || !wire_nests_within(reader.bytes, number, limit - 1)))
+            return false;
+    return true;
+}
+
+/* Message types (field 4 of a file) nest through field 3 of theirs. */
+static bool types_nest_within_limit(struct str file)
+{
+    struct wire_reader reader;
+
+    wire_reader_init(&reader, file);
+    while (wire_reader_next(&reader))
+        if (reader.number == 4 && reader.type == 2 &&
+            !wire_nests_within(reader.bytes, 3, NESTING_LIMIT))
+            return false;
+    return true;
+}
+
 /* Files, raw and parsed. The set is `repeated FileDescriptorProto file = 1`. */
 static bool read_files(struct loader *loader, struct str set)
 {
@@ -94,9 +121,11 @@ static bool read_files(struct loader *loader, struct str set)
         if (reader.number != 1 || reader.type != 2)
             continue;
         struct schema_file *file = &schema->files[schema->file_count];
-        file_proto *proto = google__protobuf__file_descriptor_proto__unpack(
-            &allocator, reader.bytes.length, (const uint8_t *)reader.bytes.data);
+        file_proto *proto = NULL;
 
+        if (types_nest_within_limit(reader.bytes))
+            proto = google__protobuf__file_descriptor_proto__unpack(
+                &allocator, reader.bytes.length, (const uint8_t *)reader.bytes.data);
         if (!proto || !proto->name)
             return err_set(loader->err, ERR_INTERNAL, NULL,
                            "file %zu of the descriptor set is malformed", schema->file_count);
@@ -120,35 +149,75 @@ struct census {
     size_t messages, enums, services, others;
 };
 
-static bool count_message(struct loader *loader, const message_proto *proto, unsigned depth,
-                          struct census *census)
+static bool has_name(struct loader *loader, const char *name, const char *what)
 {
-    if (depth > NESTING_LIMIT)
-        return loader_fail(loader, proto->name, "types nest deeper than %d", NESTING_LIMIT);
-    census->messages++;
-    census->enums += proto->n_enum_type;
-    census->others += proto->n_extension;
-    for (size_t i = 0; i < proto->n_enum_type; i++)
-        census->others += proto->enum_type[i]->n_value;
-    for (size_t i = 0; i < proto->n_nested_type; i++)
-        if (!count_message(loader, proto->nested_type[i], depth + 1, census))
+    return (name && *name) || loader_fail(loader, what, "has no name");
+}
+
+static bool count_enum(struct loader *loader, const enum_proto *proto, struct census *census)
+{
+    census->enums++;
+    census->others += proto->n_value;
+    for (size_t i = 0; i < proto->n_value; i++)
+        if (!has_name(loader, proto->value[i]->name, "an enum value"))
+            return false;
+    return has_name(loader, proto->name, "an enum");
+}
+
+static bool count_extensions(struct loader *loader, field_proto *const *extensions, size_t count,
+                             struct census *census)
+{
+    census->others += count;
+    for (size_t i = 0; i < count; i++)
+        if (!has_name(loader, extensions[i]->name, "an extension"))
             return false;
     return true;
 }
 
+static bool count_message(struct loader *loader, const message_proto *proto, struct census *census)
+{
+    census->messages++;
+    if (!has_name(loader, proto->name, "a message") ||
+        !count_extensions(loader, proto->extension, proto->n_extension, census))
+        return false;
+    for (size_t i = 0; i < proto->n_oneof_decl; i++)
+        if (!has_name(loader, proto->oneof_decl[i]->name, "a oneof"))
+            return false;
+    for (size_t i = 0; i < proto->n_enum_type; i++)
+        if (!count_enum(loader, proto->enum_type[i], census))
+            return false;
+    for (size_t i = 0; i < proto->n_nested_type; i++)
+        if (!count_message(loader, proto->nested_type[i], census))
+            return false;
+    return true;
+}
+
+static bool count_service(struct loader *loader, const service_proto *proto, struct census *census)
+{
+    census->services++;
+    for (size_t i = 0; i < proto->n_method; i++)
+        if (!has_name(loader, proto->method[i]->name, "a method"))
+            return false;
+    return has_name(loader, proto->name, "a service");
+}
+
+/* Also makes sure that everything has the name that later steps take for granted. */
 static bool count_all(struct loader *loader, struct census *census)
 {
     for (size_t f = 0; f < loader->tables->schema.file_count; f++) {
         const file_proto *file = loader->files[f];
 
         loader->file_name = file->name;
-        census->enums += file->n_enum_type;
-        census->services += file->n_service;
-        census->others += file->n_extension;
+        if (!count_extensions(loader, file->extension, file->n_extension, census))
+            return false;
         for (size_t i = 0; i < file->n_enum_type; i++)
-            census->others += file->enum_type[i]->n_value;
+            if (!count_enum(loader, file->enum_type[i], census))
+                return false;
         for (size_t i = 0; i < file->n_message_type; i++)
-            if (!count_message(loader, file->message_type[i], 1, census))
+            if (!count_message(loader, file->message_type[i], census))
+                return false;
+        for (size_t i = 0; i < file->n_service; i++)
+            if (!count_service(loader, file->service[i], census))
                 return false;
     }
     return true;

@@ -8,6 +8,7 @@
 #define MESSAGE_OPTION 50101
 #define FIELD_OPTION 50100
 #define MOST_DECIMAL_PLACES 18
+#define HTTP_ADDITIONAL_BINDINGS 11 /* HttpRule's field: the one option that may nest */
 
 /* protobuf-c keeps a length-delimited unknown field with its length in front. */
 static bool strip_length(const ProtobufCMessageUnknownField *field, struct str *ret_bytes)
@@ -64,7 +65,7 @@ bool options_find(struct loader *loader, const ProtobufCMessage *options, uint32
         buf_put_str(&whole, piece);
         found = true;
     }
-    if (found && !whole.failed)
+    if (found && !whole.failed && wire_nests_within(buf_str(&whole), HTTP_ADDITIONAL_BINDINGS, 4))
         *ret_message = protobuf_c_message_unpack(descriptor, &allocator, whole.length,
                                                  (const uint8_t *)whole.data);
     buf_done(&whole);

@@ -1,4 +1,5 @@
-/* schema: the .proto files as tables at run time: messages, fields, rules, methods, routes. Read-only after load. */
+/* schema: the .proto files as tables at run time: messages, fields, rules, methods, routes.
+ * Read-only after load. */
 #ifndef DIALPLANE_SCHEMA_SCHEMA_H
 #define DIALPLANE_SCHEMA_SCHEMA_H
 
@@ -12,21 +13,50 @@
 
 /* Numbers as in google.protobuf.FieldDescriptorProto.Type. */
 enum schema_type {
-    SCHEMA_DOUBLE = 1, SCHEMA_FLOAT, SCHEMA_INT64, SCHEMA_UINT64, SCHEMA_INT32, SCHEMA_FIXED64,
-    SCHEMA_FIXED32, SCHEMA_BOOL, SCHEMA_STRING, SCHEMA_GROUP, SCHEMA_MESSAGE, SCHEMA_BYTES,
-    SCHEMA_UINT32, SCHEMA_ENUM, SCHEMA_SFIXED32, SCHEMA_SFIXED64, SCHEMA_SINT32, SCHEMA_SINT64,
+    SCHEMA_DOUBLE = 1,
+    SCHEMA_FLOAT,
+    SCHEMA_INT64,
+    SCHEMA_UINT64,
+    SCHEMA_INT32,
+    SCHEMA_FIXED64,
+    SCHEMA_FIXED32,
+    SCHEMA_BOOL,
+    SCHEMA_STRING,
+    SCHEMA_GROUP,
+    SCHEMA_MESSAGE,
+    SCHEMA_BYTES,
+    SCHEMA_UINT32,
+    SCHEMA_ENUM,
+    SCHEMA_SFIXED32,
+    SCHEMA_SFIXED64,
+    SCHEMA_SINT32,
+    SCHEMA_SINT64,
 };
 
 /* Messages whose JSON form is special (proto3 JSON mapping). */
 enum schema_well_known {
-    SCHEMA_ORDINARY, SCHEMA_ANY, SCHEMA_TIMESTAMP, SCHEMA_DURATION, SCHEMA_STRUCT, SCHEMA_VALUE,
-    SCHEMA_LIST_VALUE, SCHEMA_FIELD_MASK, SCHEMA_WRAPPER, SCHEMA_EMPTY,
+    SCHEMA_ORDINARY,
+    SCHEMA_ANY,
+    SCHEMA_TIMESTAMP,
+    SCHEMA_DURATION,
+    SCHEMA_STRUCT,
+    SCHEMA_VALUE,
+    SCHEMA_LIST_VALUE,
+    SCHEMA_FIELD_MASK,
+    SCHEMA_WRAPPER,
+    SCHEMA_EMPTY,
 };
 
 /* Numbers as in dialplane.Format. */
 enum schema_format {
-    SCHEMA_FORMAT_NONE, SCHEMA_FORMAT_UUID, SCHEMA_FORMAT_SLUG, SCHEMA_FORMAT_TIME_OF_DAY,
-    SCHEMA_FORMAT_TIME_ZONE, SCHEMA_FORMAT_DATE, SCHEMA_FORMAT_WORD, SCHEMA_FORMAT_REGION,
+    SCHEMA_FORMAT_NONE,
+    SCHEMA_FORMAT_UUID,
+    SCHEMA_FORMAT_SLUG,
+    SCHEMA_FORMAT_TIME_OF_DAY,
+    SCHEMA_FORMAT_TIME_ZONE,
+    SCHEMA_FORMAT_DATE,
+    SCHEMA_FORMAT_WORD,
+    SCHEMA_FORMAT_REGION,
 };
 
 struct schema_enum_value {
@@ -58,8 +88,8 @@ struct schema_field {
     uint32_t number;
     enum schema_type type;
     bool repeated, map, packed;
-    bool optional;                       /* proto3 optional, or a member of a oneof, or a message: may be absent */
-    int oneof;                           /* index of its real oneof in the message, or -1 */
+    bool optional; /* proto3 optional, or a member of a oneof, or a message: may be absent */
+    int oneof;     /* index of its real oneof in the message, or -1 */
     const struct schema_message *message; /* type SCHEMA_MESSAGE (for a map: the entry message) */
     const struct schema_enum *enumeration;
     bool required, output_only, immutable;
@@ -83,24 +113,24 @@ struct schema_message {
 
 /* One google.api.http binding (additional_bindings count as bindings of their own). */
 struct schema_binding {
-    const char *verb;     /* "GET", "POST", ... */
-    const char *template_text; /* "/api/skillbases/{id}/versions/{version}" */
+    const char *verb;                      /* "GET", "POST", ... */
+    const char *template_text;             /* "/api/skillbases/{id}/versions/{version}" */
     const struct schema_field *body_field; /* NULL: no body, or the whole request */
-    bool body_whole;      /* body: "*" */
+    bool body_whole;                       /* body: "*" */
 };
 
 struct schema_method {
-    const char *name;      /* "GetSkillbase" */
-    const char *path;      /* "/dialplane.v1.SkillbaseService/GetSkillbase" */
+    const char *name; /* "GetSkillbase" */
+    const char *path; /* "/dialplane.v1.SkillbaseService/GetSkillbase" */
     const struct schema_service *service;
     const struct schema_message *input, *output;
     bool client_streaming, server_streaming;
     struct schema_binding *bindings;
     size_t binding_count;
-    unsigned http_status;  /* of success, 200 when not said */
-    const char *location, *multipart_part; /* NULL: none */
+    unsigned http_status;                     /* of success, 200 when not said */
+    const char *location, *multipart_part;    /* NULL: none */
     const struct schema_field *stream_cursor; /* field of input, or NULL */
-    uint32_t timeout_ms;   /* 0: not said */
+    uint32_t timeout_ms;                      /* 0: not said */
     bool websocket;
     const char **error_reasons;
     size_t error_reason_count;
@@ -139,8 +169,9 @@ struct schema {
 extern const unsigned char dialplane_descriptor_set[];
 extern const size_t dialplane_descriptor_set_size;
 
-/* Reads a serialized FileDescriptorSet. Anything that it does not understand (a rule on a field of the wrong type, a
- * location that names no field, an unknown body field) is an error, so that a wrong .proto does not start. The bytes must stay. */
+/* Reads a serialized FileDescriptorSet. Anything that it does not understand (a rule on a field of
+ * the wrong type, a location that names no field, an unknown body field) is an error, so that a
+ * wrong .proto does not start. The bytes must stay. */
 struct schema *schema_load(const void *descriptor_set, size_t size, struct err *err);
 void schema_free(struct schema *schema);
 
@@ -150,7 +181,8 @@ const struct schema_service *schema_find_service(const struct schema *schema, st
 /* By "/package.Service/Method". */
 const struct schema_method *schema_find_method(const struct schema *schema, struct str path);
 /* The file that defines a symbol (message, enum, service, method, field), for reflection. */
-const struct schema_file *schema_find_file_of_symbol(const struct schema *schema, struct str symbol);
+const struct schema_file *schema_find_file_of_symbol(const struct schema *schema,
+                                                     struct str symbol);
 /* By either spelling. */
 const struct schema_field *schema_find_field(const struct schema_message *message, struct str name);
 const struct schema_field *schema_find_field_by_number(const struct schema_message *message,
@@ -164,14 +196,16 @@ const struct schema_enum_value *schema_find_enum_number(const struct schema_enum
 /* Deepest nesting of messages that any request may have (Struct levels count too). */
 #define SCHEMA_DEPTH_LIMIT 100
 
-/* Checks serialized bytes of `message`: well-formed wire, depth at most SCHEMA_DEPTH_LIMIT, UTF-8, known enum numbers and
- * every rule; adds what is wrong to `violations` with its path ("skillbase.config.flow.states[2].id", "limits.region").
- * Missing REQUIRED fields are violations ("is required"), except directly in the message `partial_field` of the root (the
- * resource of an update, checked only for what is there; NULL: no exception) — but when the root message has a google.protobuf.FieldMask
- * `update_mask`, what it names must have a value when REQUIRED ("must not be empty"), and a path that names no field of the resource is a violation of
- * `update_mask`. OUTPUT_ONLY fields are not checked.
- * Call before protobuf-c sees the bytes: protobuf-c has no depth limit. False, with err INVALID_ARGUMENT, only when the bytes
- * are not a message at all (malformed, too deep, bad UTF-8); rule failures go to `violations` and give true. */
+/* Checks serialized bytes of `message`: well-formed wire, depth at most SCHEMA_DEPTH_LIMIT, UTF-8,
+ * known enum numbers and every rule; adds what is wrong to `violations` with its path
+ * ("skillbase.config.flow.states[2].id", "limits.region"). Missing REQUIRED fields are violations
+ * ("is required"), except directly in the message `partial_field` of the root (the resource of an
+ * update, checked only for what is there; NULL: no exception) — but when the root message has a
+ * google.protobuf.FieldMask `update_mask`, what it names must have a value when REQUIRED ("must not
+ * be empty"), and a path that names no field of the resource is a violation of `update_mask`.
+ * OUTPUT_ONLY fields are not checked. Call before protobuf-c sees the bytes: protobuf-c has no
+ * depth limit. False, with err INVALID_ARGUMENT, only when the bytes are not a message at all
+ * (malformed, too deep, bad UTF-8); rule failures go to `violations` and give true. */
 bool schema_check(const struct schema_message *message, struct str wire, const char *partial_field,
                   struct violations *violations, struct err *err);
 
