@@ -223,6 +223,11 @@ static bool parse_field(struct json_parser *parser, struct members *members,
     tell_root_key(parser, members, field);
     if (*parser->at == 'n' && (field->repeated || !null_means_something(field)))
         return json_scan_literal(parser, "null");
+    /* Every member of a oneof that is not set is written as null: a null that could be a value
+     * chooses its member only when no other does. (A later member replaces it on the wire.) */
+    if (*parser->at == 'n' && field->oneof >= 0)
+        return members->oneofs >> field->oneof & 1 ? json_scan_literal(parser, "null")
+                                                   : parse_one(parser, &path, field, true, true);
     if (!is_only_member(parser, &path, members, field))
         return json_skip_value(parser);
     if (field->map)

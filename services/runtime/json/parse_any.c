@@ -108,6 +108,8 @@ static bool put_number(struct json_parser *parser, const struct json_path *path)
     double value;
     char *room;
 
+    if (*start != '-' && (*start < '0' || *start > '9'))
+        return json_malformed(parser, start, "expected a value");
     if (!json_scan_number(parser, &text))
         return false;
     if (!json_number_read_double(text, false, &value)) {

@@ -129,7 +129,8 @@ bool json_put_text(struct json_parser *parser, uint32_t field, struct str raw, b
 
     if (!escaped) {
         at = json_encode_varint(at, raw.length);
-        memcpy(at, raw.data, raw.length);
+        if (raw.length)
+            memcpy(at, raw.data, raw.length);
         at += raw.length;
     } else {
         /* Decoded text is shorter than its escapes; its length may then need fewer bytes. */

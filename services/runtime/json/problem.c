@@ -153,7 +153,7 @@ static size_t edit_distance(struct str a, struct str b, size_t most)
 
 static const char *nearest_name(const struct schema_message *message, struct str key)
 {
-    size_t most = key.length < 4 ? 1 : key.length < 9 ? 2 : 3;
+    size_t most = key.length < 6 ? 1 : key.length < 9 ? 2 : 3;
     const char *nearest = NULL;
 
     for (size_t i = 0; i < message->field_count; i++) {
