@@ -16,17 +16,19 @@ static bool arm(struct rpc_arm *request)
     struct rpc_incoming *incoming = &request->incoming;
     memset(incoming, 0, sizeof(*incoming));
     grpc_metadata_array_init(&incoming->metadata);
+    if (!request->method->schema)
+        grpc_call_details_init(&incoming->details);
     grpc_call_error error;
+    rpc_tag_handing_over(&request->tag);
     if (request->method->schema) {
         error = grpc_server_request_registered_call(
             server->core, request->method->registered, &incoming->core, &incoming->deadline,
             &incoming->metadata, request->method->client_streaming ? NULL : &incoming->payload,
-            server->queue, server->queue, request);
+            server->queue, server->queue, &request->tag);
     } else {
-        grpc_call_details_init(&incoming->details);
-        error =
-            grpc_server_request_call(server->core, &incoming->core, &incoming->details,
-                                     &incoming->metadata, server->queue, server->queue, request);
+        error = grpc_server_request_call(server->core, &incoming->core, &incoming->details,
+                                         &incoming->metadata, server->queue, server->queue,
+                                         &request->tag);
     }
     if (error != GRPC_CALL_OK) {
         log_event(LOG_LEVEL_ERROR, "rpc_arm_failed",

@@ -18,13 +18,6 @@
 #define DEFAULT_ARENA_LIMIT ((size_t)16 << 20)
 #define METHOD_NAME_LIMIT 160
 
-#if defined(__SANITIZE_THREAD__)
-void __tsan_release(void *address);
-#define TAG_RELEASE(tag) __tsan_release(tag)
-#else
-#define TAG_RELEASE(tag) ((void)0)
-#endif
-
 /* ---- Two halves ---- */
 
 static void unlink_call(struct rpc_call *call)
@@ -106,7 +99,7 @@ void rpc_call_unpin(struct rpc_call *call)
 
 bool rpc_call_start(struct rpc_call *call, const grpc_op *ops, size_t count, struct rpc_tag *tag)
 {
-    TAG_RELEASE(tag);
+    rpc_tag_handing_over(tag);
     grpc_call_error error = grpc_call_start_batch(call->core, ops, count, tag, NULL);
     if (error == GRPC_CALL_OK) {
         call->pins++;

@@ -20,6 +20,8 @@ struct rpc_tag {
 };
 void rpc_tag_init(struct rpc_tag *tag, struct loop *loop,
                   void (*done)(struct rpc_tag *tag, bool success));
+/* Right before a tag is given to core: after that another thread may already have it. */
+void rpc_tag_handing_over(struct rpc_tag *tag);
 
 #define RPC_CONTAINER(pointer, type, member)                                                       \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))

@@ -297,6 +297,7 @@ void rpc_server_stop(struct rpc_server *server, void (*done)(void *context), voi
     server->stopping = true;
     server->stopped = done;
     server->stopped_context = context;
+    rpc_tag_handing_over(&server->shutdown_tag);
     grpc_server_shutdown_and_notify(server->core, server->queue, &server->shutdown_tag);
     server->grace_timer =
         loop_timer_start(server->loop, server->options.grace_us, on_grace_over, server);

@@ -392,6 +392,20 @@ def test_client_streaming_failures(server):
     assert after.ended == before.ended and after.gone == before.gone + 1
 
 
+def test_stream_message_too_large_and_deadline(server):
+    before = server.client.state()
+    for size, reason in ((3 << 19, "TOO_LARGE"), (5 << 20, None)):  # ours, core's
+        error = failure(server.client.sum, values(1, 2, size=size), timeout=20)
+        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        if reason:
+            assert details(error)[1]["reason"] == reason
+    error = failure(server.client.sum, values(1, 2, 3, pause=0.3), timeout=0.5)
+    assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    time.sleep(0.3)
+    after = server.client.state()
+    assert after.ended == before.ended and after.gone == before.gone + 3
+
+
 def test_cut_off_upload_is_never_taken_for_a_whole_one(server):
     before = server.client.state()
     stub = server.client.channel.stream_unary(ECHO + "Sum", lambda m: m.SerializeToString(), type_of("SumReply").FromString)
