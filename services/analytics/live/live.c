@@ -1,0 +1,660 @@
+/* How a watched call comes and goes: the first watcher makes it; its row and all its events are
+ * read from the table (loading); from then on publications extend it, and a slow poll finds what
+ * was reported to another instance. A publication that does not fit on the end starts a load, too.
+ * With its last watcher it goes.
+ *
+ * How a watcher goes on: pump() sends one message at a time and is called again when that has left
+ * (on_writable), when events were applied, or when a chunk of older events has been read for it. */
+#include "live/live.h"
+
+#include "live/messages.h"
+#include "live/watched.h"
+
+#include "analytics_sql.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "service/handler.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS 4096
+#define LOAD_EVENTS 500     /* read at once while a call is loaded */
+#define CATCH_UP_EVENTS 100 /* read at once for a watcher that is further back than the ring */
+#define CHUNK_ARENA_BYTES (32 * 1024 * 1024)
+
+struct entry;
+
+struct watcher {
+    struct entry *entry;
+    struct rpc_call *rpc;
+    struct watcher *next, **link;
+    uint64_t cursor;      /* the newest event that it has been sent, or asked to be after */
+    uint64_t metrics_seq; /* the newest event that its last `metrics` included */
+    bool has_init, is_busy, is_reading, is_gone;
+    /* older events that were read for it: serialized CallEvents, one after the other */
+    struct arena *chunk;
+    struct str *chunk_events;
+    size_t chunk_count, chunk_next;
+};
+
+struct entry {
+    struct live *live;
+    struct entry *next, **link; /* in its bucket */
+    struct watcher *watchers;
+    struct watched watched;
+    bool is_loaded;
+    bool is_loading;
+    bool loads_again; /* something came while it was loading, or does not fit on the end */
+    struct arena *load_arena;
+    struct loop_timer *poll;
+    unsigned references; /* reads under way: it goes only when none is left */
+};
+
+struct live {
+    struct loop *loop;
+    struct pg_pool *pool;
+    const struct prices *prices;
+    struct live_options options;
+    struct entry *buckets[BUCKETS];
+    struct buf message; /* the one being sent; rpc copies it */
+    struct live_stats stats;
+};
+
+struct live *live_new(struct loop *loop, struct pg_pool *pool, const struct prices *prices,
+                      const struct live_options *options)
+{
+    struct live *live = calloc(1, sizeof(*live));
+    if (!live)
+        return NULL;
+    live->loop = loop;
+    live->pool = pool;
+    live->prices = prices;
+    live->options = *options;
+    buf_init(&live->message, 0);
+    return live;
+}
+
+void live_stats(const struct live *live, struct live_stats *ret_stats)
+{
+    *ret_stats = live->stats;
+}
+
+/* ---- Entries ---- */
+
+static size_t bucket_of(const char *call_id)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    for (; *call_id; call_id++)
+        hash = (hash ^ (unsigned char)*call_id) * 16777619u;
+    return hash % BUCKETS;
+}
+
+static struct entry *find_entry(struct live *live, const char *call_id)
+{
+    for (struct entry *entry = live->buckets[bucket_of(call_id)]; entry; entry = entry->next)
+        if (!strcmp(entry->watched.call_id, call_id))
+            return entry;
+    return NULL;
+}
+
+static void start_load(struct entry *entry);
+
+static void on_poll(void *context)
+{
+    struct entry *entry = context;
+    entry->live->stats.polls++;
+    if (!watched_has_ended(&entry->watched))
+        start_load(entry);
+}
+
+static struct entry *new_entry(struct live *live, const char *call_id)
+{
+    struct entry *entry = calloc(1, sizeof(*entry));
+    if (!entry)
+        return NULL;
+    entry->live = live;
+    entry->watched.ended_us = -1;
+    entry->watched.livekit_ms = -1;
+    entry->watched.call_id = strdup(call_id);
+    if (!entry->watched.call_id) {
+        free(entry);
+        return NULL;
+    }
+    struct entry **bucket = &live->buckets[bucket_of(call_id)];
+    entry->next = *bucket;
+    entry->link = bucket;
+    if (entry->next)
+        entry->next->link = &entry->next;
+    *bucket = entry;
+    entry->poll = loop_timer_repeat(live->loop, live->options.poll_us, on_poll, entry);
+    live->stats.watched_calls++;
+    return entry;
+}
+
+/* Frees the entry when nobody watches it and nothing is being read for it. */
+static void release_entry(struct entry *entry)
+{
+    if (entry->watchers || entry->references > 0)
+        return;
+    *entry->link = entry->next;
+    if (entry->next)
+        entry->next->link = entry->link;
+    loop_timer_cancel(entry->poll);
+    arena_free(entry->load_arena);
+    watched_done(&entry->watched);
+    entry->live->stats.watched_calls--;
+    free(entry);
+}
+
+/* ---- Watchers ---- */
+
+static void free_watcher(struct watcher *watcher)
+{
+    arena_free(watcher->chunk);
+    free(watcher);
+}
+
+/* Takes the watcher out of its call; its memory goes now, or when the read under way for it has
+ * come back. */
+static void remove_watcher(struct watcher *watcher)
+{
+    struct entry *entry = watcher->entry;
+    *watcher->link = watcher->next;
+    if (watcher->next)
+        watcher->next->link = watcher->link;
+    entry->live->stats.watchers--;
+    watcher->is_gone = true;
+    if (!watcher->is_reading)
+        free_watcher(watcher);
+    release_entry(entry);
+}
+
+static void fail_watcher(struct watcher *watcher, const struct err *err)
+{
+    struct rpc_call *rpc = watcher->rpc;
+    remove_watcher(watcher);
+    rpc_fail(rpc, err);
+}
+
+static void end_watcher(struct watcher *watcher)
+{
+    struct rpc_call *rpc = watcher->rpc;
+    remove_watcher(watcher);
+    rpc_stream_end(rpc);
+}
+
+static void pump(struct watcher *watcher);
+
+/* Every watcher of a call; the call may be gone afterwards. */
+static void pump_all(struct entry *entry)
+{
+    entry->references++;
+    for (struct watcher *watcher = entry->watchers, *next; watcher; watcher = next) {
+        next = watcher->next;
+        pump(watcher);
+    }
+    entry->references--;
+    release_entry(entry);
+}
+
+static void fail_all(struct entry *entry, const struct err *err)
+{
+    entry->references++;
+    while (entry->watchers)
+        fail_watcher(entry->watchers, err);
+    entry->references--;
+    release_entry(entry);
+}
+
+/* ---- Loading: the row, then the events after the newest one that is known ---- */
+
+enum {
+    COLUMN_COMPANY_ID = 1,
+    COLUMN_SKILLBASE_ID,
+    COLUMN_SKILLBASE_VERSION,
+    COLUMN_CAMPAIGN_ID,
+    COLUMN_PHONE_NUMBER = 6,
+    COLUMN_STATUS = 10,
+    COLUMN_STARTED_AT,
+};
+
+static void on_row(void *context, const struct pg_outcome *outcome);
+static void load_events(struct entry *entry);
+static void on_events(void *context, const struct pg_outcome *outcome);
+
+static void start_load(struct entry *entry)
+{
+    if (entry->is_loading) {
+        entry->loads_again = true;
+        return;
+    }
+    arena_free(entry->load_arena);
+    entry->load_arena = arena_new(CHUNK_ARENA_BYTES);
+    if (!entry->load_arena) {
+        struct err err = {0};
+        err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+        fail_all(entry, &err);
+        return;
+    }
+    entry->is_loading = true;
+    entry->loads_again = false;
+    entry->references++;
+    if (entry->is_loaded) {
+        load_events(entry);
+        return;
+    }
+    /* Whoever watches has been let in by its own scope (see on_row); the call itself is read once
+     * for all. */
+    struct pg_params params = {.arena = entry->load_arena};
+    pg_param_null(&params);
+    pg_param_text(&params, entry->watched.call_id);
+    pg_read(entry->live->pool, NULL, &sql_get_call, &params, on_row, entry);
+}
+
+/* Ends a load; true when the entry is still there. */
+static bool finish_load(struct entry *entry)
+{
+    entry->is_loading = false;
+    entry->references--;
+    if (!entry->watchers) {
+        release_entry(entry);
+        return false;
+    }
+    return true;
+}
+
+static void fail_load(struct entry *entry, const struct err *err)
+{
+    if (finish_load(entry)) {
+        if (entry->is_loaded && err->code == ERR_UNAVAILABLE)
+            return; /* what is known stays good; the next poll tries again */
+        fail_all(entry, err);
+    }
+}
+
+static char *copy_column(const struct pg_result *result, int column, struct arena *arena)
+{
+    const char *text = pg_text(result, 0, column, arena);
+    return text ? strdup(text) : NULL;
+}
+
+static void on_row(void *context, const struct pg_outcome *outcome)
+{
+    struct entry *entry = context;
+    struct watched *watched = &entry->watched;
+    const struct pg_result *row = outcome->result;
+    if (!row) {
+        fail_load(entry, &outcome->err);
+        return;
+    }
+    if (pg_rows(row) == 0) {
+        struct err err = {0};
+        err_set(&err, ERR_NOT_FOUND, NULL, "Call not found");
+        fail_load(entry, &err);
+        return;
+    }
+    watched->company_id = copy_column(row, COLUMN_COMPANY_ID, entry->load_arena);
+    watched->skillbase_id = copy_column(row, COLUMN_SKILLBASE_ID, entry->load_arena);
+    watched->campaign_id = copy_column(row, COLUMN_CAMPAIGN_ID, entry->load_arena);
+    watched->phone_number = copy_column(row, COLUMN_PHONE_NUMBER, entry->load_arena);
+    watched->skillbase_version = (int32_t)pg_int64(row, 0, COLUMN_SKILLBASE_VERSION);
+    watched->status = DIALPLANE__V1__CALL_STATUS__CALL_STATUS_ACTIVE;
+    watched->started_us = pg_time_us(row, 0, COLUMN_STARTED_AT);
+    load_events(entry);
+}
+
+static void load_events(struct entry *entry)
+{
+    struct pg_params params = {.arena = entry->load_arena};
+    pg_param_text(&params, entry->watched.call_id);
+    pg_param_int64(&params, (int64_t)entry->watched.last_seq);
+    pg_param_int64(&params, LOAD_EVENTS);
+    pg_read(entry->live->pool, NULL, &sql_list_call_events, &params, on_events, entry);
+}
+
+/* Applies a serialized event if it is the next one; false when memory is short or the bytes are no
+ * event. */
+static bool apply_bytes(struct watched *watched, struct str bytes)
+{
+    struct arena *arena = arena_new(CHUNK_ARENA_BYTES);
+    const Dialplane__V1__CallEvent *event =
+        arena ? (const Dialplane__V1__CallEvent *)rpc_unpack(&dialplane__v1__call_event__descriptor,
+                                                             bytes, arena)
+              : NULL;
+    bool ok = event != NULL;
+    if (ok && event->seq == watched->last_seq + 1)
+        ok = watched_apply(watched, event, bytes);
+    arena_free(arena);
+    return ok;
+}
+
+static void on_events(void *context, const struct pg_outcome *outcome)
+{
+    struct entry *entry = context;
+    const struct pg_result *rows = outcome->result;
+    if (!rows) {
+        fail_load(entry, &outcome->err);
+        return;
+    }
+    for (int i = 0; i < pg_rows(rows); i++) {
+        if (!apply_bytes(&entry->watched, pg_str(rows, i, 2))) {
+            struct err err = {0};
+            err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "the call is too large to be watched");
+            fail_load(entry, &err);
+            return;
+        }
+    }
+    if (pg_rows(rows) == LOAD_EVENTS) {
+        arena_free(entry->load_arena);
+        entry->load_arena = arena_new(CHUNK_ARENA_BYTES);
+        if (entry->load_arena) {
+            load_events(entry);
+            return;
+        }
+        struct err err = {0};
+        err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+        fail_load(entry, &err);
+        return;
+    }
+    entry->is_loaded = true;
+    if (!finish_load(entry))
+        return;
+    entry->references++;
+    if (entry->loads_again)
+        start_load(entry);
+    entry->references--;
+    pump_all(entry);
+}
+
+void live_publish(struct live *live, const char *call_id, const Dialplane__V1__CallEvent *event,
+                  struct str bytes)
+{
+    live->stats.events_published++;
+    struct entry *entry = find_entry(live, call_id);
+    if (!entry)
+        return;
+    struct watched *watched = &entry->watched;
+    if (!entry->is_loaded || entry->is_loading || event->seq > watched->last_seq + 1 ||
+        (event->seq == watched->last_seq + 1 && !watched_apply(watched, event, bytes)))
+        start_load(entry);
+    else
+        pump_all(entry);
+}
+
+/* ---- A watcher further back than the ring ---- */
+
+static void on_chunk(void *context, const struct pg_outcome *outcome);
+
+static void read_chunk(struct watcher *watcher)
+{
+    struct entry *entry = watcher->entry;
+    arena_free(watcher->chunk);
+    watcher->chunk = arena_new(CHUNK_ARENA_BYTES);
+    watcher->chunk_count = watcher->chunk_next = 0;
+    if (!watcher->chunk) {
+        struct err err = {0};
+        err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+        fail_watcher(watcher, &err);
+        return;
+    }
+    struct pg_params params = {.arena = watcher->chunk};
+    pg_param_text(&params, entry->watched.call_id);
+    pg_param_int64(&params, (int64_t)watcher->cursor);
+    pg_param_int64(&params, CATCH_UP_EVENTS);
+    watcher->is_reading = true;
+    pg_read(entry->live->pool, NULL, &sql_list_call_events, &params, on_chunk, watcher);
+}
+
+static void on_chunk(void *context, const struct pg_outcome *outcome)
+{
+    struct watcher *watcher = context;
+    const struct pg_result *rows = outcome->result;
+    watcher->is_reading = false;
+    if (watcher->is_gone) {
+        free_watcher(watcher);
+        return;
+    }
+    if (!rows) {
+        fail_watcher(watcher, &outcome->err);
+        return;
+    }
+    watcher->chunk_events = ARENA_ARRAY(watcher->chunk, struct str, (size_t)pg_rows(rows));
+    for (int i = 0; watcher->chunk_events && i < pg_rows(rows); i++) {
+        struct str bytes = pg_str(rows, i, 2);
+        bytes.data = arena_memdup(watcher->chunk, bytes.data, bytes.length);
+        if (!bytes.data)
+            break;
+        watcher->chunk_events[watcher->chunk_count++] = bytes;
+    }
+    if (watcher->chunk_count == 0) {
+        /* Events that were applied are on disk, so only a deleted call has none. */
+        struct err err = {0};
+        err_set(&err, ERR_NOT_FOUND, NULL, "Call not found");
+        fail_watcher(watcher, &err);
+        return;
+    }
+    pump(watcher);
+}
+
+/* The event after the watcher's cursor: from its chunk or the ring. Nothing: it has to be read. */
+static struct str next_event(struct watcher *watcher)
+{
+    struct str event = watched_event(&watcher->entry->watched, watcher->cursor + 1);
+    if (event.data) {
+        /* The ring has all that follows. */
+        arena_free(watcher->chunk);
+        watcher->chunk = NULL;
+        watcher->chunk_count = watcher->chunk_next = 0;
+        return event;
+    }
+    if (watcher->chunk_next < watcher->chunk_count)
+        return watcher->chunk_events[watcher->chunk_next];
+    return (struct str){NULL, 0};
+}
+
+/* ---- The way of a watcher ---- */
+
+/* Sends what is in live->message. */
+static void send(struct watcher *watcher)
+{
+    struct live *live = watcher->entry->live;
+    if (rpc_stream_send(watcher->rpc, buf_str(&live->message))) {
+        watcher->is_busy = true;
+        live->stats.messages_sent++;
+    }
+    /* A refusal means that the client has gone: on_cancel comes. */
+}
+
+static void send_metrics(struct watcher *watcher, uint64_t seq)
+{
+    struct live *live = watcher->entry->live;
+    struct err err = {0};
+    watcher->metrics_seq = watcher->entry->watched.last_seq;
+    if (message_metrics(&watcher->entry->watched, live->prices, seq, &live->message)) {
+        send(watcher);
+        return;
+    }
+    err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+    fail_watcher(watcher, &err);
+}
+
+static void send_init(struct watcher *watcher)
+{
+    struct live *live = watcher->entry->live;
+    const struct watched *watched = &watcher->entry->watched;
+    struct err err = {0};
+    watcher->has_init = true;
+    if (message_init(watched, live->prices, watcher->cursor, &live->message)) {
+        send(watcher);
+        return;
+    }
+    err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+    fail_watcher(watcher, &err);
+}
+
+/* Sends the next event; an event that watchers are not sent is passed over. False when there was
+ * nothing to send. */
+static bool send_event(struct watcher *watcher, struct str event)
+{
+    struct live *live = watcher->entry->live;
+    struct err err = {0};
+    if (!message_event(event, &live->message)) {
+        err_set(&err, ERR_INTERNAL, NULL, "a stored event cannot be read");
+        fail_watcher(watcher, &err);
+        return true;
+    }
+    watcher->cursor++;
+    if (watcher->chunk_next < watcher->chunk_count)
+        watcher->chunk_next++;
+    if (live->message.length == 0)
+        return false;
+    send(watcher);
+    return true;
+}
+
+static void pump(struct watcher *watcher)
+{
+    struct entry *entry = watcher->entry;
+    const struct watched *watched = &entry->watched;
+    if (watcher->is_busy || watcher->is_reading || watcher->is_gone || !entry->is_loaded)
+        return;
+    if (!watcher->has_init) {
+        send_init(watcher);
+        return;
+    }
+    while (watcher->cursor < watched->last_seq) {
+        bool is_last = watched_has_ended(watched) && watcher->cursor + 1 == watched->last_seq;
+        /* The final totals come right before the last change of status. They carry the seq before
+         * it, so that a client which lost the connection between the two still gets the last one
+         * when it resumes. */
+        if (is_last && watcher->metrics_seq < watched->last_seq) {
+            send_metrics(watcher, watched->last_seq - 1);
+            return;
+        }
+        struct str event = next_event(watcher);
+        if (!event.data) {
+            read_chunk(watcher);
+            return;
+        }
+        if (send_event(watcher, event))
+            return;
+    }
+    if (watched_has_ended(watched))
+        end_watcher(watcher);
+    else if (watcher->metrics_seq < watched->last_seq && watched->figures.turn_count > 0)
+        send_metrics(watcher, watched->last_seq);
+}
+
+static void on_writable(void *context)
+{
+    struct watcher *watcher = context;
+    watcher->is_busy = false;
+    pump(watcher);
+}
+
+static void on_cancel(void *context)
+{
+    struct watcher *watcher = context;
+    struct err err = {.code = ERR_CANCELLED};
+    fail_watcher(watcher, &err);
+}
+
+/* ---- Joining ---- */
+
+static void join(struct live *live, struct rpc_call *rpc, const char *call_id, uint64_t after_seq)
+{
+    struct entry *entry = find_entry(live, call_id);
+    if (live->stats.watchers >= live->options.watchers ||
+        (!entry && live->stats.watched_calls >= live->options.watched_calls)) {
+        struct err err = {.retry_after_seconds = 5};
+        err_set(&err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS",
+                "too many calls are being watched on this instance");
+        err.retry_after_seconds = 5;
+        rpc_fail(rpc, &err);
+        return;
+    }
+    struct watcher *watcher = calloc(1, sizeof(*watcher));
+    if (watcher && !entry)
+        entry = new_entry(live, call_id);
+    if (!watcher || !entry) {
+        free(watcher);
+        rpc_fail_code(rpc, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+        return;
+    }
+    watcher->entry = entry;
+    watcher->rpc = rpc;
+    watcher->cursor = after_seq;
+    watcher->metrics_seq = 0;
+    watcher->next = entry->watchers;
+    watcher->link = &entry->watchers;
+    if (watcher->next)
+        watcher->next->link = &watcher->next;
+    entry->watchers = watcher;
+    live->stats.watchers++;
+    rpc_stream_on_writable(rpc, on_writable, watcher);
+    rpc_call_on_cancel(rpc, on_cancel, watcher);
+    if (entry->is_loaded)
+        pump(watcher);
+    else
+        start_load(entry);
+}
+
+/* Asked with the watcher's own scope: what it may not see is not found. */
+struct joining {
+    struct live *live;
+    struct rpc_call *rpc;
+    const char *call_id;
+    uint64_t after_seq;
+};
+
+static void on_allowed(void *context, const struct pg_outcome *outcome)
+{
+    struct joining *joining = context;
+    if (!outcome->result)
+        rpc_fail(joining->rpc, &outcome->err);
+    else if (pg_rows(outcome->result) == 0)
+        rpc_fail_code(joining->rpc, ERR_NOT_FOUND, NULL, "Call not found");
+    else if (rpc_call_is_cancelled(joining->rpc))
+        rpc_fail_code(joining->rpc, ERR_CANCELLED, NULL, "the client went away");
+    else
+        join(joining->live, joining->rpc, joining->call_id, joining->after_seq);
+}
+
+void live_watch(struct live *live, struct rpc_call *rpc, const char *call_id, uint64_t after_seq)
+{
+    struct arena *arena = rpc_call_arena(rpc);
+    struct joining *joining = ARENA_NEW(arena, struct joining);
+    struct pg_params params = {.arena = arena};
+    struct uuid uuid;
+    char text[UUID_TEXT_SIZE];
+    if (!joining || !uuid_parse(str_from(call_id), &uuid)) {
+        fail_memory(rpc);
+        return;
+    }
+    uuid_format(&uuid, text); /* one spelling, so that all watchers of a call meet */
+    *joining = (struct joining){live, rpc, arena_strdup(arena, text), after_seq};
+    param_scope(&params, rpc);
+    pg_param_text(&params, joining->call_id);
+    pg_read(live->pool, rpc_call_owner(rpc), &sql_get_call_progress, &params, on_allowed, joining);
+}
+
+void live_free(struct live *live)
+{
+    if (!live)
+        return;
+    for (size_t i = 0; i < BUCKETS; i++)
+        while (live->buckets[i]) {
+            struct entry *entry = live->buckets[i];
+            struct err err = {0};
+            err_set(&err, ERR_UNAVAILABLE, NULL, "the server is stopping");
+            entry->references =
+                1; /* whatever is still being read is not waited for: the pool ends it */
+            while (entry->watchers)
+                fail_watcher(entry->watchers, &err);
+            entry->references = 0;
+            release_entry(entry);
+        }
+    buf_done(&live->message);
+    free(live);
+}

@@ -1,0 +1,47 @@
+/* live: watchers of calls. A watcher is a cursor over its call's events; it pulls when its stream
+ * can take more, from the ring of the newest events or, when it is further back, from the table. So
+ * a late joiner, a reconnect and the live edge are one path, a publication that went missing is a
+ * gap that the table fills, and a slow watcher costs a cursor. Everything runs on the loop's
+ * thread. */
+#ifndef ANALYTICS_LIVE_LIVE_H
+#define ANALYTICS_LIVE_LIVE_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "loop/loop.h"
+#include "pg/pg.h"
+#include "rpc/rpc.h"
+
+#include "dialplane/v1/analytics.pb-c.h"
+
+#include <stdint.h>
+
+struct live;
+struct prices;
+
+struct live_options {
+    int64_t poll_us;        /* how often the table is asked for what was not published here */
+    uint32_t watchers;      /* most watchers in all */
+    uint32_t watched_calls; /* most calls watched at once */
+};
+
+/* All are borrowed. NULL when memory is short. */
+struct live *live_new(struct loop *loop, struct pg_pool *pool, const struct prices *prices,
+                      const struct live_options *options);
+/* Every watcher's stream has ended before. */
+void live_free(struct live *live);
+
+/* A stored event, after its commit: the message, and its serialized form. Both are copied as
+ * needed. */
+void live_publish(struct live *live, const char *call_id, const Dialplane__V1__CallEvent *event,
+                  struct str bytes);
+/* Streams the call to `rpc`, which ends by itself after the last event, or with an error. */
+void live_watch(struct live *live, struct rpc_call *rpc, const char *call_id, uint64_t after_seq);
+
+struct live_stats {
+    uint32_t watchers, watched_calls;
+    uint64_t events_published, messages_sent, polls;
+};
+void live_stats(const struct live *live, struct live_stats *ret_stats);
+
+#endif
