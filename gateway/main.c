@@ -104,7 +104,6 @@ static void on_drain(struct loop_letter *letter)
 static void drain(void *context)
 {
     (void)context;
-    log_event(LOG_LEVEL_INFO, "draining", log_int("threads", gateway.worker_count));
     for (unsigned i = 0; i < gateway.worker_count; i++) {
         thread_of[i].drain.deliver = on_drain;
         loop_post(workers[i].loop, &thread_of[i].drain);

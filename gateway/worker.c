@@ -148,14 +148,14 @@ bool worker_init(struct worker *worker, const struct worker_options *options, st
     entropy_init_seeded(&worker->entropy, entropy_uint64(&system));
     if (!start_upstreams(worker, options, err))
         return false;
-    const struct exchange_handler handler = {
+    worker->handler = (struct exchange_handler){
         .on_request = on_request,
         .on_gone = request_on_gone,
         .on_done = request_on_done,
         .context = worker,
     };
     worker->server = http_server_start(worker->loop, options->listen, options->reuse_port,
-                                       &options->limits, &handler, err);
+                                       &options->limits, &worker->handler, err);
     return worker->server != NULL;
 }
 

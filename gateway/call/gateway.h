@@ -43,6 +43,7 @@ struct worker {
     unsigned index;
     struct loop *loop;
     struct http_server *server;
+    struct exchange_handler handler;
     struct upstream *upstreams[GATEWAY_BACKENDS_MAX]; /* in the order of gateway->backends */
     struct upstream **route_upstreams;                /* by route->index */
     struct live *live;

@@ -22,7 +22,7 @@ struct request *request_new(struct exchange *exchange, struct worker *worker)
     }
     request->worker = worker;
     request->exchange = exchange;
-    request->label = "";
+    request->label = "(unknown)";
     request->figures = stats_unknown(&worker->stats);
     request->started_us = clock->monotonic_us(clock);
     identity_init(&request->identity, exchange_header(exchange, "x-request-id"),

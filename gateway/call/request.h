@@ -17,7 +17,7 @@ struct request {
     struct exchange *exchange;
     struct route_match match;
     const struct route *route; /* NULL: a page, or unknown */
-    const char *label;         /* the route's template, for log and figures; "" for unknown paths */
+    const char *label;         /* the route's template, for log and figures; "(unknown)" */
     size_t figures;            /* index into stats->routes */
     int64_t started_us;
     struct identity identity;
