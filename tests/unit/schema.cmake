@@ -9,8 +9,11 @@ add_custom_command(
   VERBATIM)
 add_custom_target(schema_rules_set DEPENDS ${rules_set})
 
-foreach(part load check)
-  dialplane_unit_test(schema_${part} SOURCES schema/${part}_test.c schema/support.c LINK dialplane_schema)
+dialplane_unit_test(schema_load SOURCES schema/load_test.c schema/support.c LINK dialplane_schema)
+dialplane_unit_test(schema_load_errors SOURCES schema/load_errors_test.c schema/support.c LINK dialplane_schema)
+dialplane_unit_test(schema_check_rules SOURCES schema/check_rules_test.c schema/check_support.c schema/support.c LINK dialplane_schema)
+dialplane_unit_test(schema_check_walk SOURCES schema/check_walk_test.c schema/check_support.c schema/support.c LINK dialplane_schema)
+foreach(part load load_errors check_rules check_walk)
   target_compile_definitions(test_schema_${part} PRIVATE RULES_SET="${rules_set}")
   add_dependencies(test_schema_${part} schema_rules_set)
 endforeach()
