@@ -205,6 +205,9 @@ static void on_message(wslay_event_context_ptr context,
             struct str text = {(const char *)message->msg, message->msg_length};
             socket->handler->on_text(socket, text.data ? text : STR_LITERAL(""));
         }
+    } else if (message->opcode == WSLAY_CONNECTION_CLOSE && message->msg_length == 1) {
+        websocket_close(socket, WSLAY_CODE_PROTOCOL_ERROR,
+                        NULL); /* half a code; wslay lets it pass */
     } else if (message->opcode == WSLAY_BINARY_FRAME) {
         websocket_close(socket, WSLAY_CODE_UNSUPPORTED_DATA, "text only");
     }
@@ -257,6 +260,19 @@ static void on_read_ended(struct websocket *socket)
     become_over(socket, code, by_peer ? HTTP_ENDS : HTTP_ENDS_LINGER);
 }
 
+/* Not a frame at all; for this wslay would close without a code. */
+static void on_broken(struct websocket *socket, int failure)
+{
+    unsigned code =
+        failure == WSLAY_ERR_NOMEM ? WSLAY_CODE_INTERNAL_SERVER_ERROR : WSLAY_CODE_PROTOCOL_ERROR;
+    link_of(socket)->core->stats.protocol_errors++;
+    if (socket->closing) {
+        code = socket->close_code;
+    }
+    websocket_close(socket, code, NULL);
+    become_over(socket, code, HTTP_ENDS_LINGER);
+}
+
 static size_t feed(struct protocol *protocol, const char *data, size_t length)
 {
     struct websocket *socket = (struct websocket *)protocol;
@@ -280,7 +296,7 @@ static size_t feed(struct protocol *protocol, const char *data, size_t length)
     if (socket->over) {
         drop_context(socket);
     } else if (failure) {
-        become_over(socket, 1006, HTTP_ENDS_RESET);
+        on_broken(socket, failure);
     } else if (!wslay_event_get_read_enabled(socket->context)) {
         on_read_ended(socket);
     } else if (socket->fed == socket->framed && !socket->in_message) {
