@@ -20,7 +20,6 @@ static const struct rpc_handler handlers[] = {
         .path = "/dialplane.v1.CompanyService/CreateCompany",
         .request = &dialplane__v1__create_company_request__descriptor,
         .response = &dialplane__v1__company__descriptor,
-        .check = check_create_company,
         .handle = create_company,
     },
     {
@@ -33,7 +32,6 @@ static const struct rpc_handler handlers[] = {
         .path = "/dialplane.v1.CompanyService/UpdateCompany",
         .request = &dialplane__v1__update_company_request__descriptor,
         .response = &dialplane__v1__company__descriptor,
-        .check = check_update_company,
         .partial_field = "company",
         .handle = update_company,
     },

@@ -1,49 +1,9 @@
-/* Parameters and rows. A configuration is stored a second time as wire bytes; here those are put
- * into the answer as they are, by handing them to protobuf-c as a field that it does not know: it
- * copies such a field to its output without looking. */
+/* Rows as messages. A configuration is stored a second time as wire bytes; those are put into the
+ * answer as they are. */
 #include "skillbase.h"
 
-#include "base/buf.h"
-#include "json/json.h"
-
-#include <string.h>
-
-/* ---- Parameters ---- */
-
-void param_scope(struct pg_params *params, const struct rpc_call *call)
-{
-    pg_param_text(params, rpc_call_principal(call)->company_id);
-}
-
-void param_if_match(struct pg_params *params, const struct rpc_call *call)
-{
-    int64_t revision_us;
-
-    if (rpc_call_if_match(call, &revision_us))
-        pg_param_time_us(params, revision_us);
-    else
-        pg_param_null(params);
-}
-
-void param_if(struct pg_params *params, bool changes, const char *text)
-{
-    pg_param_text(params, changes ? text : NULL);
-}
-
-bool param_json(struct pg_params *params, struct rpc_call *call, const ProtobufCMessage *message)
-{
-    struct err err = {0};
-    char *json = rpc_message_to_json(call, message, &err);
-
-    if (!json) {
-        rpc_fail(call, &err);
-        return false;
-    }
-    pg_param_text(params, json);
-    return true;
-}
-
-/* ---- Attached bytes ---- */
+/* Field numbers of what is attached. */
+enum { COMPANY_FIELD_SETTINGS = 5, COMPANY_FIELD_LIMITS = 6, SKILLBASE_FIELD_CONFIG = 6 };
 
 static bool out_of_memory(struct err *err)
 {
@@ -51,85 +11,15 @@ static bool out_of_memory(struct err *err)
                    "the answer does not fit the memory of one call");
 }
 
-/* Adds `wire`, a serialized message, as field `number`. Room for `most` such fields is made with
- * the first. */
-static bool attach(struct arena *arena, ProtobufCMessage *message, uint32_t number, unsigned most,
-                   struct str wire, struct err *err)
-{
-    if (!message->unknown_fields)
-        message->unknown_fields = ARENA_ARRAY(arena, ProtobufCMessageUnknownField, most);
-    /* What follows the tag: the length as a varint, then the bytes. */
-    uint8_t *data = arena_alloc(arena, wire.length + 10);
-
-    if (!message->unknown_fields || !data)
-        return out_of_memory(err);
-    size_t size = 0;
-    uint64_t length = wire.length;
-
-    for (; length >= 0x80; length >>= 7)
-        data[size++] = (uint8_t)(length | 0x80);
-    data[size++] = (uint8_t)length;
-    if (wire.length)
-        memcpy(data + size, wire.data, wire.length);
-    message->unknown_fields[message->n_unknown_fields++] = (ProtobufCMessageUnknownField){
-        .tag = number,
-        .wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
-        .len = size + wire.length,
-        .data = data,
-    };
-    return true;
-}
-
-/* The same from jsonb, without making objects of it: a large Struct is many times larger as
- * objects. */
-static bool attach_json(struct rpc_call *call, ProtobufCMessage *message, uint32_t number,
-                        unsigned most, const char *type, struct str json, struct err *err)
-{
-    struct arena *arena = rpc_call_arena(call);
-    const struct schema *schema = rpc_call_schema(call);
-    struct violations violations;
-    struct buf wire;
-    bool attached = false;
-
-    violations_init(&violations, arena, 1);
-    buf_init(&wire, 0);
-    if (!json_parse(schema, schema_find_message(schema, str_from(type)), json, NULL, &wire,
-                    &violations, err) ||
-        violations.count)
-        err_set(err, ERR_INTERNAL, NULL, "the stored %s cannot be read", type);
-    else
-        attached = attach(arena, message, number, most, buf_str(&wire), err);
-    buf_done(&wire);
-    return attached;
-}
-
 bool attach_config(struct rpc_call *call, ProtobufCMessage *message, uint32_t number,
                    const struct pg_result *result, int row, int wire_column, int json_column,
                    struct err *err)
 {
     if (!pg_is_null(result, row, wire_column))
-        return attach(rpc_call_arena(call), message, number, 1, pg_str(result, row, wire_column),
-                      err);
+        return attach_wire(rpc_call_arena(call), message, number, 1,
+                           pg_str(result, row, wire_column), err);
     return attach_json(call, message, number, 1, "dialplane.v1.SkillbaseConfig",
                        pg_str(result, row, json_column), err);
-}
-
-/* ---- Rows ---- */
-
-Google__Protobuf__Timestamp *timestamp_from_us(struct arena *arena, int64_t us)
-{
-    Google__Protobuf__Timestamp *timestamp = ARENA_NEW(arena, Google__Protobuf__Timestamp);
-
-    if (!timestamp)
-        return NULL;
-    google__protobuf__timestamp__init(timestamp);
-    int64_t part = us % TIME_US_PER_SECOND;
-
-    if (part < 0)
-        part += TIME_US_PER_SECOND;
-    timestamp->seconds = (us - part) / TIME_US_PER_SECOND;
-    timestamp->nanos = (int32_t)(part * 1000);
-    return timestamp;
 }
 
 Dialplane__V1__Company *company_from_row(struct rpc_call *call, const struct pg_result *result,
@@ -158,9 +48,9 @@ Dialplane__V1__Company *company_from_row(struct rpc_call *call, const struct pg_
         out_of_memory(err);
         return NULL;
     }
-    if (!attach_json(call, &company->base, 5, 2, "google.protobuf.Struct",
+    if (!attach_json(call, &company->base, COMPANY_FIELD_SETTINGS, 2, "google.protobuf.Struct",
                      pg_str(result, row, COMPANY_SETTINGS), err) ||
-        !attach_json(call, &company->base, 6, 2, "google.protobuf.Struct",
+        !attach_json(call, &company->base, COMPANY_FIELD_LIMITS, 2, "google.protobuf.Struct",
                      pg_str(result, row, COMPANY_LIMITS), err))
         return NULL;
     return company;
@@ -201,8 +91,8 @@ Dialplane__V1__Skillbase *skillbase_from_row(struct rpc_call *call, const struct
         out_of_memory(err);
         return NULL;
     }
-    if (!attach_config(call, &skillbase->base, 6, result, row, SKILLBASE_CONFIG_WIRE,
-                       SKILLBASE_CONFIG, err))
+    if (!attach_config(call, &skillbase->base, SKILLBASE_FIELD_CONFIG, result, row,
+                       SKILLBASE_CONFIG_WIRE, SKILLBASE_CONFIG, err))
         return NULL;
     return skillbase;
 }

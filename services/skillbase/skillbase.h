@@ -9,6 +9,7 @@
 #include "pg/pg.h"
 #include "rpc/rpc.h"
 #include "schema/schema.h"
+#include "service/handler.h"
 
 #include "dialplane/v1/company.pb-c.h"
 #include "dialplane/v1/skillbase.pb-c.h"
@@ -25,18 +26,6 @@ struct skillbase_service {
     const struct schema *schema;
     struct entropy entropy;
 };
-
-/* ---- Parameters that every statement begins with ---- */
-
-/* $1: the company of who asks, NULL for who may see all. */
-void param_scope(struct pg_params *params, const struct rpc_call *call);
-/* The revision of if-match, NULL when the client sent none. */
-void param_if_match(struct pg_params *params, const struct rpc_call *call);
-/* `text` when it is to change, else NULL. */
-void param_if(struct pg_params *params, bool changes, const char *text);
-
-/* A message as the text of a jsonb parameter. False after the call has been failed. */
-bool param_json(struct pg_params *params, struct rpc_call *call, const ProtobufCMessage *message);
 
 /* ---- Rows as messages; columns as get_company.sql and get_skillbase.sql have them ---- */
 
@@ -82,7 +71,6 @@ Dialplane__V1__Skillbase *skillbase_from_row(struct rpc_call *call, const struct
 bool attach_config(struct rpc_call *call, ProtobufCMessage *message, uint32_t number,
                    const struct pg_result *result, int row, int wire_column, int json_column,
                    struct err *err);
-Google__Protobuf__Timestamp *timestamp_from_us(struct arena *arena, int64_t us);
 
 /* company_from_row() or skillbase_from_row() of the only row, sent as the answer. */
 void reply_company(struct rpc_call *call, const struct pg_result *result);
@@ -90,16 +78,8 @@ void reply_skillbase(struct rpc_call *call, const struct pg_result *result);
 
 /* ---- Failures ---- */
 
-void fail_memory(struct rpc_call *call);
-/* INVALID_ARGUMENT about one field, found only when the statement ran. */
-void fail_field(struct rpc_call *call, const char *field, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-/* NOT_FOUND: "skillbase <id> does not exist". */
-void fail_not_found(struct rpc_call *call, const char *noun, const char *id);
 /* NOT_FOUND: "skillbase <id> has no version 7". */
 void fail_no_version(struct rpc_call *call, const char *id, int32_t version);
-/* FAILED_PRECONDITION ETAG_MISMATCH: "the skillbase has been changed since …". */
-void fail_changed(struct rpc_call *call, const char *noun);
 /* A write that failed: a violated constraint as its sentence about what was asked for, anything
  * else as it is. */
 void fail_company_write(struct rpc_call *call, const struct pg_outcome *outcome,

@@ -1,7 +1,5 @@
 #include "config_check.h"
 
-#include "free_form.h"
-
 #include "base/arena.h"
 
 #include <stdio.h>
@@ -181,11 +179,6 @@ static void check_tools(const Dialplane__V1__SkillbaseConfig *config, const char
     for (size_t i = 0; i < config->n_tools; i++)
         add_name(&names, config->tools[i]->name, i);
     check_unique(&names, list, "name", "tool", violations);
-    for (size_t i = 0; i < config->n_tools; i++) {
-        char tool[PATH_SIZE];
-        snprintf(tool, sizeof(tool), "%s.tools[%zu].config", path, i);
-        free_form_check(config->tools[i]->config, tool, violations);
-    }
 }
 
 void skillbase_config_check(const Dialplane__V1__SkillbaseConfig *config, const char *path,
@@ -195,11 +188,6 @@ void skillbase_config_check(const Dialplane__V1__SkillbaseConfig *config, const 
         return;
     if (config->flow)
         check_flow(config->flow, path, violations);
-    if (config->agent) {
-        char criteria[PATH_SIZE];
-        snprintf(criteria, sizeof(criteria), "%s.agent.handoff_criteria", path);
-        free_form_check(config->agent->handoff_criteria, criteria, violations);
-    }
     check_tools(config, path, violations);
 }
 

@@ -10,8 +10,7 @@
 /* Adds what is wrong with `config`, each with its path below `path` ("skillbase.config"):
  *  - ids of states and names of tools must be unique;
  *  - in a graph both ends of every transition must name a state. (A linear flow goes through its
- * states in their order and does not look at transitions, so there they are only doubtful.)
- *  - free-form objects must be writable as JSON.
+ *    states in their order and does not look at transitions, so there they are only doubtful.)
  * Takes any message, one that broke value rules too, and says nothing about what those rules have
  * said already. O(n log n). */
 void skillbase_config_check(const Dialplane__V1__SkillbaseConfig *config, const char *path,

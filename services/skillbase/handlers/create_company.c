@@ -1,17 +1,6 @@
-#include "domain/free_form.h"
 #include "handlers/handlers.h"
 #include "skillbase.h"
 #include "skillbase_sql.h"
-
-void check_create_company(const void *request_, struct violations *violations)
-{
-    const Dialplane__V1__CreateCompanyRequest *request = request_;
-
-    if (!request->company)
-        return;
-    free_form_check(request->company->settings, "company.settings", violations);
-    free_form_check(request->company->limits, "company.limits", violations);
-}
 
 static void on_inserted(void *context, const struct pg_outcome *outcome);
 

@@ -13,8 +13,6 @@ void update_company(struct rpc_call *call, const void *request);
 void delete_company(struct rpc_call *call, const void *request);
 
 void check_list_companies(const void *request, struct violations *violations);
-void check_create_company(const void *request, struct violations *violations);
-void check_update_company(const void *request, struct violations *violations);
 
 void list_skillbases(struct rpc_call *call, const void *request);
 void create_skillbase(struct rpc_call *call, const void *request);

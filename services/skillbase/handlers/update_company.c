@@ -1,4 +1,3 @@
-#include "domain/free_form.h"
 #include "handlers/handlers.h"
 #include "skillbase.h"
 #include "skillbase_sql.h"
@@ -10,18 +9,6 @@ enum { COLUMN_REVISION_MATCHES = COMPANY_COLUMNS };
 static bool changes(const Dialplane__V1__UpdateCompanyRequest *request, const char *field)
 {
     return rpc_update_changes(request->update_mask, &request->company->base, field);
-}
-
-void check_update_company(const void *request_, struct violations *violations)
-{
-    const Dialplane__V1__UpdateCompanyRequest *request = request_;
-
-    if (!request->company)
-        return;
-    if (changes(request, "settings"))
-        free_form_check(request->company->settings, "company.settings", violations);
-    if (changes(request, "limits"))
-        free_form_check(request->company->limits, "company.limits", violations);
 }
 
 /* A free-form part that changes, or NULL. */

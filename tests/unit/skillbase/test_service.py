@@ -1,0 +1,689 @@
+"""dialplane-skillbase over gRPC: every RPC and every error, with a client we did not write and messages made from the descriptors."""
+import concurrent.futures
+import copy
+import json
+import math
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+import uuid
+
+import grpc
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+
+SERVER = os.environ["SKILLBASE_SERVER"]
+PROTOSET = os.environ["PROTOSET"]
+DATABASE = os.environ["DIALPLANE_TEST_DATABASE_URL"]
+SAMPLE = pathlib.Path(__file__).parents[2] / "samples" / "skillbase_salon.json"
+
+pool = descriptor_pool.DescriptorPool()
+with open(PROTOSET, "rb") as file:
+    for proto in descriptor_pb2.FileDescriptorSet.FromString(file.read()).file:
+        pool.Add(proto)
+factory = message_factory.MessageFactory(pool)
+
+
+def message_class(descriptor):
+    return factory.GetPrototype(descriptor)
+
+
+def by_name(name):
+    return message_class(pool.FindMessageTypeByName(name))
+
+
+def from_words(value, descriptor):
+    """Our JSON writes enum words and bare states; python's json_format knows only full names and objects."""
+    if descriptor.full_name == "dialplane.v1.FlowState" and isinstance(value, str):
+        return {"id": value}
+    if not isinstance(value, dict) or descriptor.full_name.startswith("google.protobuf."):
+        return value
+    out = {}
+    for key, item in value.items():
+        field = descriptor.fields_by_name[key]
+        if field.enum_type and isinstance(item, str):
+            prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", field.enum_type.name).upper()
+            item = f"{prefix}_{item.upper()}"
+        elif field.message_type and not field.message_type.GetOptions().map_entry:
+            if isinstance(item, list):
+                item = [from_words(one, field.message_type) for one in item]
+            else:
+                item = from_words(item, field.message_type)
+        out[key] = item
+    return out
+
+
+def fill(cls, fields):
+    return json_format.ParseDict(from_words(fields, cls.DESCRIPTOR), cls(), descriptor_pool=pool)
+
+
+class Failure(Exception):
+    """A status with its details unpacked."""
+
+    def __init__(self, error):
+        self.code = error.code().name
+        self.message = error.details()
+        self.fields, self.reason = {}, None
+        for key, value in error.trailing_metadata() or ():
+            if key != "grpc-status-details-bin":
+                continue
+            for detail in by_name("google.rpc.Status").FromString(value).details:
+                inner = by_name(detail.type_url.rsplit("/", 1)[1]).FromString(detail.value)
+                if detail.type_url.endswith("BadRequest"):
+                    self.fields = {v.field: v.description for v in inner.field_violations}
+                elif detail.type_url.endswith("ErrorInfo"):
+                    self.reason = inner.reason
+        super().__init__(f"{self.code} {self.reason} {self.message} {self.fields}")
+
+
+class Client:
+    """client.GetCompany(id=…) → message, or raises Failure."""
+
+    def __init__(self, target):
+        self.channel = grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
+
+    def __getattr__(self, name):
+        service = "dialplane.v1." + ("CompanyService" if "Compan" in name else "SkillbaseService")
+        method = pool.FindServiceByName(service).methods_by_name[name]
+        request_class, reply_class = message_class(method.input_type), message_class(method.output_type)
+        call = self.channel.unary_unary(f"/{service}/{name}", request_class.SerializeToString, reply_class.FromString)
+
+        def invoke(request=None, if_match=None, **fields):
+            metadata = [("if-match", str(if_match))] if if_match is not None else None
+            try:
+                return call(request or fill(request_class, fields), timeout=20, metadata=metadata)
+            except grpc.RpcError as error:
+                raise Failure(error) from None
+
+        return invoke
+
+
+def refused(code, call, **arguments):
+    with pytest.raises(Failure) as caught:
+        call(**arguments)
+    assert caught.value.code == code, caught.value
+    return caught.value
+
+
+def micros(timestamp):
+    return timestamp.seconds * 1000000 + timestamp.nanos // 1000
+
+
+def sql(text):
+    return subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", DATABASE, "-c", text], check=True,
+                          capture_output=True, text=True, timeout=60).stdout.strip()
+
+
+def plain(message):
+    return json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=pool)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    # Not a pipe: one that nobody reads would stop the service.
+    log = tmp_path_factory.mktemp("skillbase") / "log"
+    target = f"unix:/tmp/dialplane-skillbase-test.{os.getpid()}"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [SERVER, "--listen", target, "--metrics-listen", "off", "--database-url", DATABASE], stderr=stderr)
+    try:
+        with grpc.insecure_channel(target) as channel:
+            grpc.channel_ready_future(channel).result(timeout=60)
+        yield target
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        print(*[line for line in log.read_text().splitlines() if '"level":"error"' in line][-20:], sep="\n")
+        os.path.exists(target[5:]) and os.unlink(target[5:])
+
+
+@pytest.fixture()
+def client(server):
+    made = Client(server)
+    yield made
+    made.channel.close()
+
+
+@pytest.fixture()
+def company(client):
+    tag = uuid.uuid4().hex
+    made = client.CreateCompany(company={"name": "Company " + tag, "slug": tag})
+    yield made
+    try:
+        client.DeleteCompany(id=made.id)
+    except Failure as failure:
+        assert failure.code == "NOT_FOUND"
+
+
+def sample():
+    return json.loads(SAMPLE.read_text())
+
+
+def small(**changes):
+    config = {
+        "context": {"role": "r", "style": "s"},
+        "flow": {"type": "linear", "states": ["a"]},
+        "voice": {"tts_provider": "openai", "tts_voice_id": "v", "stt_provider": "openai"},
+        "llm": {"provider": "groq", "model": "m"},
+    }
+    config.update(changes)
+    return config
+
+
+def make(client, company, slug="one", **fields):
+    return client.CreateSkillbase(skillbase={"company_id": company.id, "name": "Name", "slug": slug, "config": small(), **fields})
+
+
+NOBODY = "01890000-0000-7000-8000-000000000000"
+
+
+# ---- Companies ----
+
+
+def test_company_create_gives_defaults(client):
+    made = client.CreateCompany(company={"name": "Ёлка & Co", "slug": "yolka", "id": NOBODY})
+    assert made.id != NOBODY and uuid.UUID(made.id).version == 7
+    assert (made.name, made.slug, made.is_active) == ("Ёлка & Co", "yolka", True)
+    assert not made.HasField("description")
+    assert made.HasField("settings") and made.HasField("limits") and not plain(made.settings)
+    assert made.created_at == made.updated_at and abs(made.created_at.seconds - time.time()) < 60
+    assert client.GetCompany(id=made.id) == made
+    assert client.GetCompany(id=made.id.upper()) == made
+    client.DeleteCompany(id=made.id)
+    failure = refused("NOT_FOUND", client.GetCompany, id=made.id)
+    assert failure.message == f"company {made.id} does not exist"
+    refused("NOT_FOUND", client.DeleteCompany, id=made.id)
+    refused("NOT_FOUND", client.UpdateCompany, id=made.id, company={"name": "x"})
+
+
+def test_company_keeps_free_form(client):
+    tag = uuid.uuid4().hex
+    free = {"a": [1.5, None, True, {"b": "ж\"\\\n"}], "big": 1e300, "": {}}
+    made = client.CreateCompany(company={"name": tag, "slug": tag, "description": "", "settings": free, "limits": {"n": 3},
+                                         "is_active": False})
+    assert plain(made.settings) == free and plain(made.limits) == {"n": 3}
+    assert made.description == "" and made.HasField("description") and made.is_active is False
+    assert client.GetCompany(id=made.id) == made
+    client.DeleteCompany(id=made.id)
+
+
+def test_company_wrong_values(client):
+    failure = refused("INVALID_ARGUMENT", client.CreateCompany, company={"name": " ", "slug": "No Slug", "description": "x" * 5001})
+    assert set(failure.fields) == {"company.name", "company.slug", "company.description"}
+    failure = refused("INVALID_ARGUMENT", client.CreateCompany, company={})
+    assert set(failure.fields) == {"company.name", "company.slug"}
+    assert set(refused("INVALID_ARGUMENT", client.CreateCompany).fields) == {"company"}
+    assert set(refused("INVALID_ARGUMENT", client.GetCompany, id="7").fields) == {"id"}
+    assert set(refused("INVALID_ARGUMENT", client.GetCompany).fields) == {"id"}
+    request = by_name("dialplane.v1.CreateCompanyRequest")()
+    request.company.name, request.company.slug = "n", "n"
+    request.company.settings["deep"] = {"list": [0, math.inf]}
+    failure = refused("INVALID_ARGUMENT", client.CreateCompany, request=request)
+    assert {'company.settings["deep"]["list"][1]'} == set(failure.fields), failure
+    # A Value of no kind has no JSON either: it is stored, and read, as null.
+    request.company.settings.Clear()
+    request.company.settings.fields["odd"].SetInParent()
+    made = client.CreateCompany(request=request)
+    assert plain(made.settings) == {"odd": None}
+    client.DeleteCompany(id=made.id)
+
+
+def test_company_names_and_slugs_are_unique(client, company):
+    failure = refused("ALREADY_EXISTS", client.CreateCompany, company={"name": company.name, "slug": "free"})
+    assert failure.reason == "NAME_TAKEN"
+    failure = refused("ALREADY_EXISTS", client.CreateCompany, company={"name": "free", "slug": company.slug})
+    assert failure.reason == "SLUG_TAKEN" and company.slug in failure.message
+    other = client.CreateCompany(company={"name": "other", "slug": "other"})
+    assert refused("ALREADY_EXISTS", client.UpdateCompany, id=other.id, company={"name": company.name}).reason == "NAME_TAKEN"
+    failure = refused("ALREADY_EXISTS", client.UpdateCompany, id=other.id, company={"slug": company.slug})
+    assert failure.reason == "SLUG_TAKEN" and company.slug in failure.message
+    assert client.GetCompany(id=other.id) == other
+    client.DeleteCompany(id=other.id)
+
+
+def test_company_update(client, company):
+    changed = client.UpdateCompany(id=company.id, company={"description": "d", "settings": {"a": 1}})
+    assert (changed.description, plain(changed.settings)) == ("d", {"a": 1})
+    assert (changed.name, changed.slug, changed.created_at) == (company.name, company.slug, company.created_at)
+    assert micros(changed.updated_at) > micros(company.updated_at)
+    assert client.GetCompany(id=company.id) == changed
+    # The whole object back: nothing changes, not even the revision.
+    same = client.UpdateCompany(id=company.id, company=plain(changed))
+    assert same == changed
+    # The mask decides: what it names and has no value is cleared, the rest is left alone.
+    changed = client.UpdateCompany(id=company.id, company={"name": "ignored", "is_active": False}, update_mask="isActive,description")
+    assert changed.is_active is False and not changed.HasField("description") and changed.name == company.name
+    changed = client.UpdateCompany(id=company.id, company={}, update_mask="isActive,settings")
+    assert changed.is_active is True and changed.HasField("settings") and not plain(changed.settings)
+    failure = refused("INVALID_ARGUMENT", client.UpdateCompany, id=company.id, company={}, update_mask="name,slug")
+    assert set(failure.fields) == {"company.name", "company.slug"}
+    failure = refused("INVALID_ARGUMENT", client.UpdateCompany, id=company.id, company={}, update_mask="nonsense")
+    assert set(failure.fields) == {"update_mask"}
+
+
+def test_company_if_match(client, company):
+    stale = micros(company.updated_at)
+    changed = client.UpdateCompany(id=company.id, company={"description": "1"}, if_match=stale)
+    for wrong in (stale, stale - 1, "nonsense", -1):
+        failure = refused("FAILED_PRECONDITION", client.UpdateCompany, id=company.id, company={"description": "2"}, if_match=wrong)
+        assert failure.reason == "ETAG_MISMATCH"
+        assert refused("FAILED_PRECONDITION", client.DeleteCompany, id=company.id, if_match=wrong).reason == "ETAG_MISMATCH"
+    failure = refused("FAILED_PRECONDITION", client.UpdateCompany, id=company.id, company={}, if_match=stale)
+    assert failure.message.startswith("the company has been changed since 2")
+    assert client.GetCompany(id=company.id) == changed
+    client.DeleteCompany(id=company.id, if_match=micros(changed.updated_at))
+
+
+def test_companies_are_listed_by_name(client):
+    prefix = uuid.uuid4().hex
+    made = [client.CreateCompany(company={"name": f"{prefix} {i:02}", "slug": f"{prefix}-{i}"}) for i in (3, 1, 4, 0, 2)]
+    long_name = client.CreateCompany(company={"name": "ю" * 255, "slug": prefix})
+    listed = client.ListCompanies()
+    assert listed.total == len(listed.items) and not listed.HasField("next_page_token")
+    assert [c.name for c in listed.items] == sorted(c.name for c in listed.items)
+    assert set(c.id for c in made) <= set(c.id for c in listed.items)
+    assert next(c for c in listed.items if c.id == made[0].id) == made[0]
+    # In pages of one, by token and by skip, the same list; the long name is a token too.
+    by_token, token = [], ""
+    while True:
+        page = client.ListCompanies(limit=1, page_token=token)
+        assert page.total == listed.total
+        by_token += page.items
+        if not page.HasField("next_page_token"):
+            break
+        token = page.next_page_token
+    assert by_token == list(listed.items)
+    by_skip = [client.ListCompanies(limit=1, skip=i).items[0] for i in range(listed.total)]
+    assert by_skip == by_token
+    beyond = client.ListCompanies(skip=listed.total)
+    assert not beyond.items and beyond.total == listed.total and not beyond.HasField("next_page_token")
+    for one in made + [long_name]:
+        client.DeleteCompany(id=one.id)
+
+
+def test_list_arguments(client, company):
+    other = client.CreateCompany(company={"name": "zzz", "slug": "zzz"})
+    token = client.ListCompanies(limit=1).next_page_token
+    client.DeleteCompany(id=other.id)
+    assert token
+    for call, more in ((client.ListCompanies, {}), (client.ListSkillbases, {}), (client.ListSkillbaseVersions, {"id": NOBODY})):
+        failure = refused("INVALID_ARGUMENT", call, limit=0, skip=-1, **more)
+        assert set(failure.fields) == {"limit", "skip"}
+        assert set(refused("INVALID_ARGUMENT", call, limit=1001, skip=100001, **more).fields) == {"limit", "skip"}
+        for wrong in ("nonsense", "AAAA", token[:-1], token + "A", token.swapcase(), "%", "x" * 400):
+            assert set(refused("INVALID_ARGUMENT", call, page_token=wrong, **more).fields) == {"page_token"}
+    assert set(refused("INVALID_ARGUMENT", client.ListSkillbases, page_token=token).fields) == {"page_token"}
+    failure = refused("INVALID_ARGUMENT", client.ListCompanies, page_token=token, skip=1)
+    assert failure.fields == {"page_token": "cannot be used together with skip"}
+
+
+# ---- Skillbases ----
+
+
+def test_skillbase_create_gives_defaults(client, company):
+    made = make(client, company)
+    assert uuid.UUID(made.id).version == 7 and made.company_id == company.id
+    assert (made.name, made.slug, made.version, made.is_active, made.is_published) == ("Name", "one", 1, True, False)
+    assert not made.HasField("description") and not made.HasField("knowledge_base_id")
+    assert made.created_at == made.updated_at
+    assert made.config.voice.stt_language == "ru" and made.config.llm.temperature == 0.7
+    assert not made.config.llm.HasField("max_tokens")
+    assert made.config.HasField("agent") and made.config.agent.HasField("handoff_criteria")
+    assert [s.id for s in made.config.flow.states] == ["a"]
+    assert client.GetSkillbase(id=made.id) == made
+    assert client.GetSkillbase(id=made.id.upper()) == made
+
+
+def test_sample_comes_back_as_it_was(client, company):
+    made = make(client, company, config=sample(), description="Описание", knowledge_base_id=NOBODY, is_active=False,
+                is_published=True)
+    want = fill(by_name("dialplane.v1.SkillbaseConfig"), sample())
+    got = copy.deepcopy(made.config)
+    # What the sample leaves to the defaults.
+    for tool, original in zip(got.tools, want.tools):
+        if not original.HasField("enabled"):
+            assert tool.enabled
+            tool.ClearField("enabled")
+        if not original.HasField("config"):
+            tool.ClearField("config")
+    if not want.voice.HasField("stt_language"):
+        got.voice.ClearField("stt_language")
+    if not want.llm.HasField("temperature"):
+        got.llm.ClearField("temperature")
+    assert got == want
+    assert (made.description, made.knowledge_base_id, made.is_active, made.is_published) == ("Описание", NOBODY, False, True)
+    assert client.GetSkillbase(id=made.id) == made
+    # What PostgreSQL has as jsonb is the same thing.
+    stored = json.loads(sql(f"SELECT config FROM skillbases WHERE id = '{made.id}'"))
+    assert fill(by_name("dialplane.v1.SkillbaseConfig"), stored) == made.config
+    # And without the derived bytes it is read from there.
+    sql(f"UPDATE skillbases SET config_wire = NULL WHERE id = '{made.id}';"
+        f"UPDATE skillbase_versions SET config_wire = NULL WHERE skillbase_id = '{made.id}'")
+    assert client.GetSkillbase(id=made.id) == made
+    assert client.ListSkillbases(company_id=company.id).items[0] == made
+    assert client.GetSkillbaseVersion(id=made.id, version=1).config == made.config
+
+
+def test_skillbase_everything_wrong_at_once(client, company):
+    config = small(
+        context={"role": " ", "facts": ["", "ok"]},
+        flow={"type": "graph", "states": ["a", {"id": "b"}, "a", ""],
+              "transitions": [{"from_state": "a", "to_state": "b"}, {"from_state": "x", "to_state": "a"},
+                              {"from_state": "b", "to_state": "confirm"}]},
+        tools=[{"name": "t"}, {"name": "u"}, {"name": "t"}, {"name": "t"}],
+        llm={"provider": "groq", "model": "m", "temperature": 3.5, "max_tokens": 0})
+    failure = refused("INVALID_ARGUMENT", make, client=client, company=company, slug="No", config=config, knowledge_base_id="x")
+    prefix = "skillbase.config."
+    assert failure.fields[prefix + "flow.transitions[2].to_state"] == 'unknown state "confirm"'
+    assert failure.fields[prefix + "flow.transitions[1].from_state"] == 'unknown state "x"'
+    assert failure.fields[prefix + "flow.states[2].id"] == 'duplicate state "a": states[0] has it already'
+    assert failure.fields[prefix + "tools[2].name"] == 'duplicate tool "t": tools[0] has it already'
+    assert set(failure.fields) == {"skillbase.slug", "skillbase.knowledge_base_id"} | {prefix + path for path in (
+        "context.role", "context.style", "context.facts[0]", "flow.states[2].id", "flow.states[3].id",
+        "flow.transitions[1].from_state", "flow.transitions[2].to_state", "tools[2].name", "tools[3].name",
+        "llm.temperature", "llm.max_tokens")}
+    assert failure.message == "13 fields are invalid"
+
+
+def test_skillbase_missing_parts(client, company):
+    failure = refused("INVALID_ARGUMENT", client.CreateSkillbase, skillbase={})
+    assert set(failure.fields) == {"skillbase.company_id", "skillbase.name", "skillbase.slug", "skillbase.config"}
+    failure = refused("INVALID_ARGUMENT", make, client=client, company=company, config={})
+    assert set(failure.fields) == {f"skillbase.config.{part}" for part in ("context", "flow", "voice", "llm")}
+    assert set(refused("INVALID_ARGUMENT", client.CreateSkillbase).fields) == {"skillbase"}
+    request = by_name("dialplane.v1.CreateSkillbaseRequest")()
+    request.skillbase.config.flow.SetInParent()
+    request.skillbase.config.agent.handoff_criteria["x"] = math.nan
+    failure = refused("INVALID_ARGUMENT", client.CreateSkillbase, request=request)
+    assert 'skillbase.config.agent.handoff_criteria["x"]' in failure.fields
+
+
+def test_skillbase_of_unknown_company(client):
+    failure = refused("INVALID_ARGUMENT", client.CreateSkillbase,
+                      skillbase={"company_id": NOBODY, "name": "n", "slug": "s", "config": small()})
+    assert failure.fields == {"skillbase.company_id": f"company {NOBODY} does not exist"}
+
+
+def test_skillbase_slug_is_unique_in_the_company(client, company):
+    first = make(client, company, "taken")
+    failure = refused("ALREADY_EXISTS", make, client=client, company=company, slug="taken")
+    assert failure.reason == "SLUG_TAKEN" and '"taken"' in failure.message
+    assert client.ListSkillbases(company_id=company.id).total == 1
+    second = make(client, company, "free")
+    failure = refused("ALREADY_EXISTS", client.UpdateSkillbase, id=second.id, skillbase={"slug": "taken"})
+    assert failure.reason == "SLUG_TAKEN" and '"taken"' in failure.message
+    other = client.CreateCompany(company={"name": "elsewhere", "slug": "elsewhere"})
+    assert make(client, other, "taken").slug == "taken"
+    client.DeleteCompany(id=other.id)
+    client.DeleteSkillbase(id=first.id)
+    assert client.UpdateSkillbase(id=second.id, skillbase={"slug": "taken"}).slug == "taken"
+
+
+def test_skillbase_update_changes_only_what_is_sent(client, company):
+    made = make(client, company, description="d", knowledge_base_id=NOBODY)
+    changed = client.UpdateSkillbase(id=made.id, skillbase={"name": "New"})
+    assert changed.name == "New" and changed.version == 1 and changed.config == made.config
+    assert (changed.slug, changed.description, changed.knowledge_base_id) == ("one", "d", NOBODY)
+    assert changed.created_at == made.created_at and micros(changed.updated_at) > micros(made.updated_at)
+    assert client.GetSkillbase(id=made.id) == changed
+    # The whole object as it was read: nothing is different afterwards.
+    request = by_name("dialplane.v1.UpdateSkillbaseRequest")(id=made.id, skillbase=changed)
+    assert client.UpdateSkillbase(request=request) == changed
+    # Named without a value: cleared, or back to the default.
+    changed = client.UpdateSkillbase(id=made.id, skillbase={"is_active": False, "is_published": True})
+    assert (changed.is_active, changed.is_published) == (False, True)
+    changed = client.UpdateSkillbase(id=made.id, skillbase={"name": "ignored"},
+                                     update_mask="description,knowledgeBaseId,isActive,isPublished")
+    assert not changed.HasField("description") and not changed.HasField("knowledge_base_id")
+    assert (changed.is_active, changed.is_published, changed.name) == (True, False, "New")
+    failure = refused("INVALID_ARGUMENT", client.UpdateSkillbase, id=made.id, skillbase={}, update_mask="name,slug,config")
+    assert set(failure.fields) == {"skillbase.name", "skillbase.slug", "skillbase.config"}
+    refused("NOT_FOUND", client.UpdateSkillbase, id=NOBODY, skillbase={"name": "n"})
+
+
+def test_skillbase_company_cannot_change(client, company):
+    made = make(client, company)
+    assert client.UpdateSkillbase(id=made.id, skillbase={"company_id": company.id, "name": "ok"}).name == "ok"
+    failure = refused("INVALID_ARGUMENT", client.UpdateSkillbase, id=made.id, skillbase={"company_id": NOBODY, "name": "no"})
+    assert failure.fields == {"skillbase.company_id": "cannot be changed"}
+    assert client.GetSkillbase(id=made.id).name == "ok"
+
+
+def test_versions(client, company):
+    made = make(client, company, config=sample())
+    # Equal in another order and with the defaults written out is equal.
+    config = sample()
+    config["agent"]["crm_field_mapping"] = dict(reversed(config["agent"]["crm_field_mapping"].items()))
+    same = client.UpdateSkillbase(id=made.id, skillbase={"config": config})
+    assert same.version == 1 and same.updated_at == made.updated_at
+    request = by_name("dialplane.v1.UpdateSkillbaseRequest")(id=made.id)
+    request.skillbase.config.CopyFrom(made.config)
+    assert client.UpdateSkillbase(request=request).version == 1
+    config["llm"]["temperature"] = 1.25
+    second = client.UpdateSkillbase(id=made.id, skillbase={"config": config, "name": "Two"})
+    assert second.version == 2 and second.config.llm.temperature == 1.25
+    # A configuration replaces the old one wholly.
+    third = client.UpdateSkillbase(id=made.id, skillbase={"config": small()})
+    assert third.version == 3 and not third.config.tools and third.config.llm.temperature == 0.7
+    assert client.GetSkillbase(id=made.id) == third
+
+    listed = client.ListSkillbaseVersions(id=made.id)
+    assert [(v.version, v.is_current) for v in listed.items] == [(3, True), (2, False), (1, False)]
+    assert listed.total == 3 and not listed.HasField("next_page_token")
+    assert all(v.skillbase_id == made.id for v in listed.items)
+    assert listed.items[2].created_at == made.created_at and listed.items[0].created_at == third.updated_at
+    page = client.ListSkillbaseVersions(id=made.id, limit=2)
+    assert [v.version for v in page.items] == [3, 2] and page.total == 3
+    page = client.ListSkillbaseVersions(id=made.id, limit=2, page_token=page.next_page_token)
+    assert [v.version for v in page.items] == [1] and not page.HasField("next_page_token")
+    page = client.ListSkillbaseVersions(id=made.id, skip=1, limit=1)
+    assert [v.version for v in page.items] == [2] and page.next_page_token
+    empty = client.ListSkillbaseVersions(id=made.id, skip=3)
+    assert not empty.items and empty.total == 3 and not empty.HasField("next_page_token")
+    refused("NOT_FOUND", client.ListSkillbaseVersions, id=NOBODY)
+
+    old = client.GetSkillbaseVersion(id=made.id, version=1)
+    assert old.config == made.config and not old.is_current and old.created_at == made.created_at
+    assert client.GetSkillbaseVersion(id=made.id, version=3).is_current
+    failure = refused("NOT_FOUND", client.GetSkillbaseVersion, id=made.id, version=4)
+    assert failure.message == f"skillbase {made.id} has no version 4"
+    assert f"skillbase {NOBODY} does not exist" == refused("NOT_FOUND", client.GetSkillbaseVersion, id=NOBODY, version=1).message
+    assert set(refused("INVALID_ARGUMENT", client.GetSkillbaseVersion, id=made.id, version=0).fields) == {"version"}
+
+
+def test_rollback(client, company):
+    made = make(client, company, config=sample())
+    second = client.UpdateSkillbase(id=made.id, skillbase={"config": small(), "name": "Two"})
+    back = client.RollbackSkillbase(id=made.id, version=1, if_match=micros(second.updated_at))
+    assert back.version == 3 and back.config == made.config and back.name == "Two"
+    assert micros(back.updated_at) > micros(second.updated_at)
+    assert client.GetSkillbase(id=made.id) == back
+    assert client.GetSkillbaseVersion(id=made.id, version=3).config == made.config
+    # Already that one: nothing changes.
+    assert client.RollbackSkillbase(id=made.id, version=1) == back
+    assert client.RollbackSkillbase(id=made.id, version=3) == back
+    assert client.ListSkillbaseVersions(id=made.id).total == 3
+    failure = refused("FAILED_PRECONDITION", client.RollbackSkillbase, id=made.id, version=2, if_match=micros(made.updated_at))
+    assert failure.reason == "ETAG_MISMATCH"
+    refused("NOT_FOUND", client.RollbackSkillbase, id=made.id, version=9)
+    refused("NOT_FOUND", client.RollbackSkillbase, id=NOBODY, version=1)
+    assert set(refused("INVALID_ARGUMENT", client.RollbackSkillbase, id=made.id).fields) == {"version"}
+
+
+def test_skillbase_if_match(client, company):
+    made = make(client, company)
+    stale = micros(made.updated_at)
+    changed = client.UpdateSkillbase(id=made.id, skillbase={"name": "1"}, if_match=stale)
+    for wrong in (stale, stale + 1, "nonsense"):
+        failure = refused("FAILED_PRECONDITION", client.UpdateSkillbase, id=made.id, skillbase={"name": "2"}, if_match=wrong)
+        assert failure.reason == "ETAG_MISMATCH"
+        assert refused("FAILED_PRECONDITION", client.DeleteSkillbase, id=made.id, if_match=wrong).reason == "ETAG_MISMATCH"
+    failure = refused("FAILED_PRECONDITION", client.UpdateSkillbase, id=made.id, skillbase={}, if_match=stale)
+    assert failure.message.startswith("the skillbase has been changed since 2")
+    assert client.GetSkillbase(id=made.id) == changed
+    client.DeleteSkillbase(id=made.id, if_match=micros(changed.updated_at))
+    failure = refused("NOT_FOUND", client.GetSkillbase, id=made.id)
+    assert failure.message == f"skillbase {made.id} does not exist"
+    refused("NOT_FOUND", client.DeleteSkillbase, id=made.id)
+    refused("NOT_FOUND", client.DeleteSkillbase, id=made.id, if_match=1)
+
+
+def test_one_of_many_writers_wins(server, client, company):
+    made = make(client, company)
+    revision = micros(made.updated_at)
+
+    def attempt(i):
+        one = Client(server)
+        try:
+            return one.UpdateSkillbase(id=made.id, skillbase={"config": small(context={"role": f"r{i}", "style": "s"})}, if_match=revision)
+        except Failure as failure:
+            assert failure.reason == "ETAG_MISMATCH"
+            return None
+        finally:
+            one.channel.close()
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        winners = [reply for reply in threads.map(attempt, range(8)) if reply]
+    assert len(winners) == 1 and winners[0].version == 2
+    assert client.GetSkillbase(id=made.id) == winners[0]
+
+    # Without a revision each of them counts, one after the other.
+    def change(i):
+        one = Client(server)
+        try:
+            return one.UpdateSkillbase(id=made.id, skillbase={"config": small(context={"role": f"q{i}", "style": "s"})})
+        finally:
+            one.channel.close()
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        replies = list(threads.map(change, range(24)))
+    assert sorted(reply.version for reply in replies) == list(range(3, 27))
+    assert len(set(micros(reply.updated_at) for reply in replies)) == 24
+    versions = client.ListSkillbaseVersions(id=made.id)
+    assert versions.total == 26 and [v.is_current for v in versions.items].count(True) == 1
+    last = max(replies, key=lambda reply: reply.version)
+    assert client.GetSkillbase(id=made.id) == last
+    for reply in replies:
+        assert client.GetSkillbaseVersion(id=made.id, version=reply.version).config == reply.config
+
+
+def test_list_filters_and_pages(client, company):
+    other = client.CreateCompany(company={"name": "list other", "slug": "list-other"})
+    made = [make(client, company, f"s{i}", is_active=i % 2 == 0, is_published=i % 3 == 0) for i in range(7)]
+    foreign = make(client, other, "s0")
+    listed = client.ListSkillbases(company_id=company.id)
+    assert list(listed.items) == made[::-1] and listed.total == 7 and not listed.HasField("next_page_token")
+    everyone = client.ListSkillbases()
+    assert everyone.total >= 8 and everyone.items[0] == foreign
+    for active in (True, False, None):
+        for published in (True, False, None):
+            fields = {k: v for k, v in (("is_active", active), ("is_published", published)) if v is not None}
+            want = [s for s in made[::-1] if (active is None or s.is_active == active)
+                    and (published is None or s.is_published == published)]
+            page = client.ListSkillbases(company_id=company.id, **fields)
+            assert list(page.items) == want and page.total == len(want)
+    # Pages by key: a row that comes meanwhile is neither shown twice nor makes another one be left out.
+    page = client.ListSkillbases(company_id=company.id, limit=3)
+    assert list(page.items) == made[:3:-1]
+    newer = make(client, company, "newer")
+    page = client.ListSkillbases(company_id=company.id, limit=3, page_token=page.next_page_token)
+    assert list(page.items) == made[3:0:-1] and page.total == 8
+    page = client.ListSkillbases(company_id=company.id, limit=3, page_token=page.next_page_token)
+    assert list(page.items) == made[:1] and not page.HasField("next_page_token")
+    page = client.ListSkillbases(company_id=company.id, skip=1, limit=2)
+    assert list(page.items) == made[:4:-1] and page.HasField("next_page_token")
+    client.DeleteSkillbase(id=newer.id)
+    page = client.ListSkillbases(company_id=company.id, limit=7)
+    assert page.total == 7 and not page.HasField("next_page_token")
+    assert client.ListSkillbases(company_id=NOBODY).total == 0
+    assert set(refused("INVALID_ARGUMENT", client.ListSkillbases, company_id="x").fields) == {"company_id"}
+    client.DeleteCompany(id=other.id)
+    refused("NOT_FOUND", client.GetSkillbase, id=foreign.id)
+
+
+def test_equal_times_are_told_apart_by_id(client, company):
+    made = sorted(make(client, company, f"s{i}").id for i in range(5))
+    sql(f"UPDATE skillbases SET created_at = '2026-01-01Z' WHERE company_id = '{company.id}'")
+    got, token = [], ""
+    while True:
+        page = client.ListSkillbases(company_id=company.id, limit=2, page_token=token)
+        got += [s.id for s in page.items]
+        if not page.HasField("next_page_token"):
+            break
+        token = page.next_page_token
+    assert got == made[::-1]
+
+
+def test_a_page_of_large_configurations_ends_early(client, company):
+    big = small(flow={"type": "linear", "states": [{"id": str(i), "prompt": "x" * 20000} for i in range(60)]})
+    made = [make(client, company, f"s{i}", config=big) for i in range(5)]
+    got, token, pages = [], "", 0
+    while True:
+        page = client.ListSkillbases(company_id=company.id, page_token=token)
+        assert page.ByteSize() < 4000000 and page.total == 5
+        got += [s.id for s in page.items]
+        pages += 1
+        if not page.HasField("next_page_token"):
+            break
+        token = page.next_page_token
+    assert got == [s.id for s in made[::-1]] and pages == 3
+
+
+def test_validate(client):
+    reply = client.ValidateSkillbaseConfig(config=sample())
+    assert reply.valid and not reply.warnings
+    reply = client.ValidateSkillbaseConfig(config=small(flow={
+        "type": "graph", "states": ["a", "b", "c", "d"],
+        "transitions": [{"from_state": "a", "to_state": "c"}, {"from_state": "b", "to_state": "a"}, {"from_state": "c", "to_state": "a"}]}))
+    assert reply.valid and [(w.field, w.message) for w in reply.warnings] == [
+        ("config.flow.states[1]", 'state "b" cannot be reached from the first state, "a"'),
+        ("config.flow.states[3]", 'state "d" cannot be reached from the first state, "a"')]
+    reply = client.ValidateSkillbaseConfig(config=small(flow={
+        "type": "linear", "states": ["a"], "transitions": [{"from_state": "a", "to_state": "z"}]}))
+    assert [w.field for w in reply.warnings] == ["config.flow.transitions[0].to_state"]
+    failure = refused("INVALID_ARGUMENT", client.ValidateSkillbaseConfig, config=small(flow={
+        "type": "graph", "states": ["a"], "transitions": [{"from_state": "a", "to_state": "confirm"}]}))
+    assert failure.fields == {"config.flow.transitions[0].to_state": 'unknown state "confirm"'}
+    assert set(refused("INVALID_ARGUMENT", client.ValidateSkillbaseConfig).fields) == {"config"}
+
+
+def test_for_call(client, company):
+    made = make(client, company, config=sample(), knowledge_base_id=NOBODY)
+    failure = refused("FAILED_PRECONDITION", client.GetSkillbaseForCall, id=made.id)
+    assert failure.reason == "SKILLBASE_NOT_PUBLISHED"
+    client.UpdateSkillbase(id=made.id, skillbase={"is_published": True, "is_active": False})
+    failure = refused("FAILED_PRECONDITION", client.GetSkillbaseForCall, id=made.id)
+    assert failure.reason == "SKILLBASE_NOT_ACTIVE"
+    client.UpdateSkillbase(id=made.id, skillbase={"is_active": True, "config": small()})
+    got = client.GetSkillbaseForCall(id=made.id)
+    assert (got.id, got.company_id, got.name, got.version, got.knowledge_base_id) == (made.id, company.id, "Name", 2, NOBODY)
+    assert got.config == client.GetSkillbase(id=made.id).config
+    got = client.GetSkillbaseForCall(id=made.id, version=1)
+    assert got.version == 1 and got.config == made.config
+    assert refused("NOT_FOUND", client.GetSkillbaseForCall, id=made.id, version=3).message == f"skillbase {made.id} has no version 3"
+    refused("NOT_FOUND", client.GetSkillbaseForCall, id=NOBODY)
+    assert set(refused("INVALID_ARGUMENT", client.GetSkillbaseForCall, id=made.id, version=0).fields) == {"version"}
+
+
+def test_deleting_a_company_deletes_what_it_owns(client):
+    owner = client.CreateCompany(company={"name": "owner", "slug": "owner"})
+    made = make(client, owner)
+    client.DeleteCompany(id=owner.id)
+    refused("NOT_FOUND", client.GetSkillbase, id=made.id)
+    assert sql(f"SELECT count(*) FROM skillbase_versions WHERE skillbase_id = '{made.id}'") == "0"
+
+
+def test_largest_configuration(client, company):
+    states = [{"id": f"s{i}"} for i in range(500)]
+    ways = [{"from_state": f"s{i % 500}", "to_state": f"s{(i * 7 + 1) % 500}", "condition": "c"} for i in range(2000)]
+    made = make(client, company, config=small(flow={"type": "graph", "states": states, "transitions": ways}))
+    assert client.GetSkillbase(id=made.id) == made
+    assert len(made.config.flow.transitions) == 2000
+    failure = refused("INVALID_ARGUMENT", make, client=client, company=company, slug="more", config=small(
+        flow={"type": "graph", "states": states + states, "transitions": ways * 2}))
+    assert "skillbase.config.flow.states" in failure.fields and "skillbase.config.flow.transitions" in failure.fields
