@@ -77,7 +77,8 @@ struct schema_rules {
     uint32_t min_length, max_length, min_items, max_items, decimal_places;
     bool not_blank, unique_items, revision;
     bool has_minimum, has_maximum;
-    double minimum, maximum;
+    double minimum,
+        maximum; /* in the unit of the wire, also where decimal_places changes what JSON shows */
     enum schema_format format;
     const char *default_json; /* NULL: none */
 };
@@ -193,19 +194,28 @@ const struct schema_enum_value *schema_find_enum_value(const struct schema_enum 
 const struct schema_enum_value *schema_find_enum_number(const struct schema_enum *enumeration,
                                                         int32_t number);
 
-/* Deepest nesting of messages that any request may have (Struct levels count too). */
+/* Deepest nesting of messages that any request may have. Every Struct and ListValue counts; map
+ * entries and Values do not, so that the depth is never more than that of the JSON text. */
 #define SCHEMA_DEPTH_LIMIT 100
 
-/* Checks serialized bytes of `message`: well-formed wire, depth at most SCHEMA_DEPTH_LIMIT, UTF-8,
- * known enum numbers and every rule; adds what is wrong to `violations` with its path
- * ("skillbase.config.flow.states[2].id", "limits.region"). Missing REQUIRED fields are violations
- * ("is required"), except directly in the message `partial_field` of the root (the resource of an
- * update, checked only for what is there; NULL: no exception) — but when the root message has a
- * google.protobuf.FieldMask `update_mask`, what it names must have a value when REQUIRED ("must not
- * be empty"), and a path that names no field of the resource is a violation of `update_mask`.
- * OUTPUT_ONLY fields are not checked. Call before protobuf-c sees the bytes: protobuf-c has no
- * depth limit. False, with err INVALID_ARGUMENT, only when the bytes are not a message at all
- * (malformed, too deep, bad UTF-8); rule failures go to `violations` and give true. */
+/* Checks serialized bytes of `message`: well-formed wire, depth at most SCHEMA_DEPTH_LIMIT, UTF-8
+ * (and no U+0000, which neither C strings nor PostgreSQL hold), known enum numbers, times that RFC
+ * 3339 can write, and every rule; adds what is wrong to `violations` with its path as JSON shows it
+ * ("skillbase.config.flow.states[2].id", "config.agent.crm_field_mapping["name"]",
+ * "settings["a"][0]"). What has no value is not asked for its rules: an empty string, 0 of an
+ * enum or of a number with default_json, unless the field is `optional` and present. A number
+ * without presence and without default is a number: its 0 must keep minimum and maximum. Missing
+ * REQUIRED fields are violations ("is required"), and so are too few items, except directly in the
+ * message `partial_field` of the root (the resource of an update, checked only for what is there;
+ * NULL: no exception) — but when the root message has a google.protobuf.FieldMask `update_mask`,
+ * what it names must have a value when REQUIRED ("must not be empty"), and a path that names no
+ * field of the resource is a violation of `update_mask`. OUTPUT_ONLY fields need only be
+ * well-formed. Unknown numbers are ignored, groups are malformed, a known number with a wire type
+ * that is not its own is refused (protobuf-c cannot decode it either). Call before protobuf-c sees
+ * the bytes: protobuf-c has no depth limit. False, with err INVALID_ARGUMENT (RESOURCE_EXHAUSTED:
+ * no memory), only when the bytes are not a message at all (malformed, too deep, bad UTF-8); rule
+ * failures go to `violations` and give true. A message without any fault is checked without
+ * allocating. Any thread. */
 bool schema_check(const struct schema_message *message, struct str wire, const char *partial_field,
                   struct violations *violations, struct err *err);
 

@@ -89,6 +89,42 @@ static void updates_may_leave_out(void **state)
     buf_done(&leaf);
 }
 
+static void masks_name_what_is_there(void **state)
+{
+    struct buf wire = {0}, resource = {0}, mask = {0};
+    const struct schema_message *update = find(rules_schema, "test.UpdateRequest");
+
+    (void)state;
+    put_text(&wire, 1, "0194f3c2-7a1b-7cde-8f00-0123456789ab");
+    put_text(&resource, 1, "new");
+    put_child(&wire, 2, &resource);
+    put_text(&mask, 1, "text");
+    put_text(&mask, 1, "seq"); /* not required: cleared */
+    put_child(&wire, 3, &mask);
+    assert_check_of(update, buf_str(&wire), "resource", "");
+    put_text(&mask, 1, "leaf");
+    put_text(&mask, 1, "nothing");
+    put_text(&mask, 1, "leaf");
+    put_text(&mask, 1, "leaf.text");
+    put_child(&wire, 3, &mask);
+    struct arena *arena = arena_new(1 << 16);
+    struct violations violations;
+    struct err err = {0};
+
+    violations_init(&violations, arena, 10);
+    assert_true(schema_check(update, buf_str(&wire), "resource", &violations, &err));
+    assert_int_equal(violations.count, 3);
+    assert_string_equal(violations.first->field, "resource.leaf");
+    assert_string_equal(violations.first->message, "must not be empty");
+    assert_string_equal(violations.first->next->field, "update_mask");
+    assert_string_equal(violations.first->next->message, "\"nothing\" names no field of resource");
+    assert_string_equal(violations.last->message, "\"leaf.text\" names no field of resource");
+    arena_free(arena);
+    buf_done(&wire);
+    buf_done(&resource);
+    buf_done(&mask);
+}
+
 static void output_only_is_not_checked(void **state)
 {
     struct buf wire = {0}, child = {0};
@@ -501,6 +537,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(required),
         cmocka_unit_test(updates_may_leave_out),
+        cmocka_unit_test(masks_name_what_is_there),
         cmocka_unit_test(output_only_is_not_checked),
         cmocka_unit_test(the_last_one_wins),
         cmocka_unit_test(pieces_of_a_message_merge),
