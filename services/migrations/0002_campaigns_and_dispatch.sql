@@ -274,6 +274,16 @@ create view campaign_details as
            c.created_at, c.updated_at, c.started_at, c.completed_at
     from campaigns c cross join lateral campaign_counters(c.id) n;
 
+-- What a CallTask message is made of, likewise.
+create view call_task_details as
+    select t.id, t.campaign_id, t.phone_number, d.contact_name, d.contact_data, t.state, t.attempt_count,
+           coalesce(a.dialed_at, t.last_attempt_at) as last_attempt_at,
+           case when t.waiting or t.ready and t.state = 'retry' then t.ready_at end as next_attempt_at,
+           t.call_id, t.outcome, a.error_message, t.priority, t.timezone, t.created_at, t.updated_at
+    from call_tasks t
+        join call_task_contacts d on d.task_id = t.id
+        left join call_attempts a on a.call_id = t.call_id;
+
 -- ---------------------------------------------------------------------------------------------------------------------- windows
 
 -- Whether wall clocks in `zone` stand inside the window: half-open; across midnight it belongs to the day on which it opened; equal ends are the whole day.
@@ -396,7 +406,7 @@ begin
     if count_open_tasks(campaign, 1) > 0 then
         return false;
     end if;
-    update campaigns set status = 'completed', completed_at = at, updated_at = at
+    update campaigns set status = 'completed', completed_at = at, updated_at = greatest(at, updated_at + interval '1 microsecond')
     where id = campaign and status in ('running', 'paused');
     if not found then
         return false;
@@ -454,7 +464,7 @@ begin
     end if;
     at := dispatch_now();
     -- Waits for every BeginDial that has the campaign FOR SHARE: when this has committed, none of them is still to come.
-    update campaigns k set status = target, updated_at = at,
+    update campaigns k set status = target, updated_at = greatest(at, k.updated_at + interval '1 microsecond'),
         started_at = case when target = 'running' then coalesce(k.started_at, at) else k.started_at end,
         completed_at = case when target = 'running' then null else k.completed_at end
     where k.id = campaign;

@@ -1,0 +1,138 @@
+/* campaign: what the handlers of this service share: the context, rows as messages, and the
+ * failures that several of them answer. */
+#ifndef DIALPLANE_CAMPAIGN_CAMPAIGN_H
+#define DIALPLANE_CAMPAIGN_CAMPAIGN_H
+
+#include "base/arena.h"
+#include "base/time.h"
+#include "domain/moves.h"
+#include "loop/loop.h"
+#include "pg/pg.h"
+#include "rpc/rpc.h"
+#include "schema/schema.h"
+
+#include "dialplane/v1/campaign.pb-c.h"
+#include "dialplane/v1/dispatch.pb-c.h"
+
+/* The scope of the page tokens of campaigns; that of tasks takes in the campaign: "tasks/<id>". */
+#define CAMPAIGNS_SCOPE "campaigns"
+#define TASKS_SCOPE "tasks/"
+
+struct claim_queue;
+struct upload_workers;
+struct upkeep;
+
+/* What rpc_call_context() gives. */
+struct campaign_service {
+    struct loop *loop;
+    struct pg_pool *pool;
+    const struct schema *schema;
+    struct entropy entropy;
+    struct claim_queue *claims;     /* ClaimTasks calls that wait */
+    struct upload_workers *workers; /* threads that read call lists */
+    struct upkeep *upkeep;          /* sweeps each second */
+    int64_t lease_us;
+    int64_t upload_row_limit, upload_byte_limit;
+    const char *default_region; /* NULL: none */
+};
+
+/* ---- Parameters that many statements have ---- */
+
+/* $1: the company of who asks, NULL for who may see all. */
+void param_scope(struct pg_params *params, const struct rpc_call *call);
+/* The revision of if-match in microseconds, NULL when the client sent none. */
+void param_if_match(struct pg_params *params, const struct rpc_call *call);
+/* NULL for none. */
+void param_timestamp(struct pg_params *params, const Google__Protobuf__Timestamp *timestamp);
+
+/* ---- Rows as messages; columns as the views campaign_details and call_task_details have them ----
+ */
+
+enum campaign_column {
+    CAMPAIGN_ID,
+    CAMPAIGN_COMPANY_ID,
+    CAMPAIGN_SKILLBASE_ID,
+    CAMPAIGN_NAME,
+    CAMPAIGN_DESCRIPTION,
+    CAMPAIGN_STATUS,
+    CAMPAIGN_START_TIME,
+    CAMPAIGN_END_TIME,
+    CAMPAIGN_DAILY_START_TIME,
+    CAMPAIGN_DAILY_END_TIME,
+    CAMPAIGN_TIMEZONE,
+    CAMPAIGN_DAYS_OF_WEEK,
+    CAMPAIGN_MAX_CONCURRENT_CALLS,
+    CAMPAIGN_CALLS_PER_MINUTE,
+    CAMPAIGN_MAX_RETRIES,
+    CAMPAIGN_RETRY_DELAY_MINUTES,
+    CAMPAIGN_TOTAL,
+    CAMPAIGN_COMPLETED,
+    CAMPAIGN_FAILED,
+    CAMPAIGN_PENDING,
+    CAMPAIGN_IN_PROGRESS,
+    CAMPAIGN_CREATED_AT,
+    CAMPAIGN_UPDATED_AT,
+    CAMPAIGN_STARTED_AT,
+    CAMPAIGN_COMPLETED_AT,
+    CAMPAIGN_COLUMNS, /* first column after them */
+};
+
+enum task_column {
+    TASK_ID,
+    TASK_CAMPAIGN_ID,
+    TASK_PHONE_NUMBER,
+    TASK_CONTACT_NAME,
+    TASK_CONTACT_DATA,
+    TASK_STATE,
+    TASK_ATTEMPT_COUNT,
+    TASK_LAST_ATTEMPT_AT,
+    TASK_NEXT_ATTEMPT_AT,
+    TASK_CALL_ID,
+    TASK_OUTCOME,
+    TASK_ERROR_MESSAGE,
+    TASK_PRIORITY,
+    TASK_TIMEZONE,
+    TASK_CREATED_AT,
+    TASK_UPDATED_AT,
+    TASK_COLUMNS,
+};
+
+/* In the call's arena; NULL with err set when that is exhausted. */
+Dialplane__V1__Campaign *campaign_from_row(struct rpc_call *call, const struct pg_result *result,
+                                           int row, struct err *err);
+/* The same; valid for rpc_reply() only: contact_data is attached as bytes and its member stays
+ * NULL. */
+Dialplane__V1__CallTask *task_from_row(struct rpc_call *call, const struct pg_result *result,
+                                       int row, struct err *err);
+/* Attaches a jsonb column as the Struct field `number` of a message that is to be replied. */
+bool attach_struct(struct rpc_call *call, ProtobufCMessage *message, uint32_t number,
+                   struct str json, struct err *err);
+Google__Protobuf__Timestamp *timestamp_from_us(struct arena *arena, int64_t us);
+/* NULL for SQL NULL. */
+Google__Protobuf__Timestamp *
+timestamp_from_column(struct arena *arena, const struct pg_result *result, int row, int column);
+
+/* The words of the database and the numbers of the .proto. */
+const char *campaign_status_word(Dialplane__V1__CampaignStatus status);
+Dialplane__V1__TaskStatus task_status_from_word(struct str word);
+const char *task_status_word(Dialplane__V1__TaskStatus status);
+
+/* Reads the campaign and sends it as the answer. `id` must live as long as the call. */
+void reply_campaign(struct rpc_call *call, const char *id);
+
+/* ---- Failures ---- */
+
+void fail_memory(struct rpc_call *call);
+/* INVALID_ARGUMENT about one field, found only when the statement ran. */
+void fail_field(struct rpc_call *call, const char *field, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* NOT_FOUND: "campaign <id> does not exist". */
+void fail_not_found(struct rpc_call *call, const char *noun, const char *id);
+/* FAILED_PRECONDITION ETAG_MISMATCH. */
+void fail_changed(struct rpc_call *call);
+/* A write of a campaign that failed: a violated constraint as its sentence about what was asked
+ * for, anything else as it is. */
+void fail_campaign_write(struct rpc_call *call, const struct pg_outcome *outcome,
+                         const Dialplane__V1__Campaign *campaign);
+
+#endif

@@ -1,0 +1,29 @@
+/* moves: the state machine of a campaign as one table.
+ *
+ *            ┌──────── pause ───────┐
+ *            ▼                      │
+ *   draft ─ start ─▶ running ◀─ start ─ paused
+ *     │                │  │ last task    │ ends
+ *     │                │  └──────▶ completed ─ start (when it has new tasks) ─▶ running
+ *     └──── cancel ────┴──────────── cancel ──▶ cancelled
+ *
+ * SQL's move_campaign() takes the allowed states from here and checks them under the campaign's
+ * lock. */
+#ifndef DIALPLANE_CAMPAIGN_DOMAIN_MOVES_H
+#define DIALPLANE_CAMPAIGN_DOMAIN_MOVES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum campaign_move { CAMPAIGN_START, CAMPAIGN_PAUSE, CAMPAIGN_CANCEL, CAMPAIGN_MOVES };
+
+struct campaign_move_rule {
+    const char *verb;           /* "started": for sentences */
+    const char *target;         /* the state it leads to */
+    const char *const *allowed; /* the states from which it may be made */
+    size_t allowed_count;
+};
+const struct campaign_move_rule *campaign_move_rule(enum campaign_move move);
+bool campaign_move_is_allowed(enum campaign_move move, const char *state);
+
+#endif

@@ -1,0 +1,35 @@
+/* handlers: one function an RPC (in the file of the same name), and the checks of those whose rules
+ * the .proto cannot say. */
+#ifndef DIALPLANE_CAMPAIGN_HANDLERS_H
+#define DIALPLANE_CAMPAIGN_HANDLERS_H
+
+struct rpc_call;
+struct violations;
+
+void list_campaigns(struct rpc_call *call, const void *request);
+void create_campaign(struct rpc_call *call, const void *request);
+void get_campaign(struct rpc_call *call, const void *request);
+void update_campaign(struct rpc_call *call, const void *request);
+void delete_campaign(struct rpc_call *call, const void *request);
+void start_campaign(struct rpc_call *call, const void *request);
+void pause_campaign(struct rpc_call *call, const void *request);
+void cancel_campaign(struct rpc_call *call, const void *request);
+void list_tasks(struct rpc_call *call, const void *request);
+void get_task(struct rpc_call *call, const void *request);
+
+void check_list_campaigns(const void *request, struct violations *violations);
+void check_create_campaign(const void *request, struct violations *violations);
+void check_update_campaign(const void *request, struct violations *violations);
+void check_list_tasks(const void *request, struct violations *violations);
+
+/* UploadCallList, a client stream. */
+void upload_call_list_message(struct rpc_call *call, const void *message);
+void upload_call_list_end(struct rpc_call *call);
+void upload_call_list_gone(struct rpc_call *call);
+
+void claim_tasks(struct rpc_call *call, const void *request);
+void begin_dial(struct rpc_call *call, const void *request);
+void heartbeat(struct rpc_call *call, const void *request);
+void finish_task(struct rpc_call *call, const void *request);
+
+#endif

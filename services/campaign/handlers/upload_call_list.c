@@ -1,0 +1,401 @@
+/* UploadCallList: from the stream to COPY in constant memory, all or nothing.
+ *
+ *   first message ─▶ session ─▶ BEGIN ─▶ campaign there? ─▶ temporary table ─▶ COPY ─▶ ┐
+ *   ┌──────────────────────────────────────────────────────────────────────────────────┘
+ *   └▶ piece ─▶ worker thread (rows, phones) ─▶ COPY data ─ drained ─▶ next message … half-close ─▶
+ * rest of the rows ▲                                               │ │
+ *        └───────────────────────────────────────────────┘          end of COPY ─▶ finish_upload()
+ * ─▶ COMMIT ─▶ reply
+ *
+ * One thing is under way at any time: waiting for the client, a statement, the worker, or the
+ * connection's output. A client that goes away is noticed at once while we wait for it, else when
+ * what is under way has ended. Whatever goes wrong: the session is closed, which rolls back. */
+#include "campaign.h"
+#include "campaign_sql.h"
+#include "claims.h"
+#include "handlers/handlers.h"
+#include "upload_workers.h"
+
+#include <stdlib.h>
+
+/* A piece of 1 MiB may be all escapes. */
+#define OUT_LIMIT_BYTES ((size_t)32 * 1024 * 1024)
+#define PARAMS_ARENA_BYTES ((size_t)64 * 1024)
+
+struct upload {
+    struct upload_work work; /* first member: the worker's answer names it */
+    struct rpc_call *call;
+    struct campaign_service *service;
+    struct pg_session *session;
+    struct arena *arena; /* of parameters; lives until the last statement's callback */
+    char *campaign_id, *file_name;
+    char id[UUID_TEXT_SIZE];
+    int64_t bytes;
+    bool is_idle;                                    /* waits for the client */
+    bool has_ended;                                  /* the client has half-closed */
+    bool is_gone;                                    /* the client has gone away */
+    Dialplane__V1__UploadCallListResponse *response; /* in the call's arena; before the commit */
+};
+
+/* ---- The end ---- */
+
+static void upload_free(struct upload *upload)
+{
+    pg_session_close(upload->session);
+    call_list_free(upload->work.list);
+    buf_done(&upload->work.in);
+    buf_done(&upload->work.out);
+    arena_free(upload->arena);
+    free(upload);
+}
+
+static void fail(struct upload *upload, const struct err *err)
+{
+    rpc_call_set_state(upload->call, NULL);
+    rpc_fail(upload->call, err);
+    upload_free(upload);
+}
+
+static void fail_code(struct upload *upload, enum err_code code, const char *reason,
+                      const char *sentence)
+{
+    struct err err = {0};
+
+    err_set(&err, code, reason, "%s", sentence);
+    fail(upload, &err);
+}
+
+static void fail_gone(struct upload *upload)
+{
+    fail_code(upload, ERR_CANCELLED, NULL, "the upload was broken off");
+}
+
+static void fail_ended(struct upload *upload)
+{
+    fail_code(upload, ERR_FAILED_PRECONDITION, "CAMPAIGN_ENDED",
+              "the campaign is cancelled and takes no more contacts");
+}
+
+static void fail_unknown(struct upload *upload)
+{
+    struct err err = {0};
+
+    err_set(&err, ERR_NOT_FOUND, NULL, "campaign %s does not exist", upload->campaign_id);
+    fail(upload, &err);
+}
+
+/* Every callback begins with this: true when there is nothing more to do. */
+static bool is_over(struct upload *upload, const struct pg_outcome *outcome)
+{
+    if (upload->is_gone)
+        fail_gone(upload);
+    else if (outcome && !outcome->result)
+        fail(upload, &outcome->err);
+    else
+        return false;
+    return true;
+}
+
+/* ---- Begin ---- */
+
+static void on_session(void *context, struct pg_session *session, const struct err *err);
+static void on_begun(void *context, const struct pg_outcome *outcome);
+static void on_checked(void *context, const struct pg_outcome *outcome);
+static void on_staged(void *context, const struct pg_outcome *outcome);
+static void on_copying(void *context, const struct pg_outcome *outcome);
+static void on_worked(struct upload_work *work);
+
+static struct upload *upload_new(struct rpc_call *call,
+                                 const Dialplane__V1__UploadCallListRequest *message)
+{
+    struct campaign_service *service = rpc_call_context(call);
+    struct upload *upload = calloc(1, sizeof(*upload));
+
+    if (!upload)
+        return NULL;
+    struct uuid id = uuid_v7(loop_clock(service->loop), &service->entropy);
+
+    uuid_format(&id, upload->id);
+    upload->call = call;
+    upload->service = service;
+    upload->arena = arena_new(PARAMS_ARENA_BYTES);
+    upload->work.list = upload_workers_list(service->workers, service->upload_row_limit);
+    upload->work.done = on_worked;
+    buf_init(&upload->work.in, 0);
+    buf_init(&upload->work.out, OUT_LIMIT_BYTES);
+    if (upload->arena) {
+        upload->campaign_id = arena_strdup(upload->arena, message->campaign_id);
+        if (message->_file_name_case)
+            upload->file_name = arena_strdup(upload->arena, message->file_name);
+    }
+    if (!upload->arena || !upload->work.list || arena_is_exhausted(upload->arena)) {
+        upload_free(upload);
+        return NULL;
+    }
+    return upload;
+}
+
+static bool take_piece(struct upload *upload, const Dialplane__V1__UploadCallListRequest *message)
+{
+    upload->bytes += (int64_t)message->chunk.len;
+    buf_reset(&upload->work.in);
+    buf_put(&upload->work.in, message->chunk.data, message->chunk.len);
+    if (upload->bytes > upload->service->upload_byte_limit) {
+        struct err err = {0};
+
+        err_set(&err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE,
+                "the file is larger than %lld bytes",
+                (long long)upload->service->upload_byte_limit);
+        fail(upload, &err);
+        return false;
+    }
+    if (upload->work.in.failed) {
+        fail_code(upload, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
+        return false;
+    }
+    return true;
+}
+
+static void begin(struct rpc_call *call, const Dialplane__V1__UploadCallListRequest *message)
+{
+    struct upload *upload;
+
+    if (!*message->campaign_id) {
+        fail_field(call, "campaign_id", "is required in the first message");
+        return;
+    }
+    upload = upload_new(call, message);
+    if (!upload) {
+        fail_memory(call);
+        return;
+    }
+    rpc_call_set_state(call, upload);
+    if (take_piece(upload, message))
+        pg_session_open(upload->service->pool, rpc_call_owner(call), on_session, upload);
+}
+
+static void on_session(void *context, struct pg_session *session, const struct err *err)
+{
+    struct upload *upload = context;
+
+    upload->session = session;
+    if (is_over(upload, NULL))
+        return;
+    if (!session) {
+        fail(upload, err);
+        return;
+    }
+    pg_session_query(session, &sql_begin_upload, NULL, on_begun, upload);
+}
+
+static void on_begun(void *context, const struct pg_outcome *outcome)
+{
+    struct upload *upload = context;
+    struct pg_params params = {.arena = upload->arena};
+
+    if (is_over(upload, outcome))
+        return;
+    param_scope(&params, upload->call);
+    pg_param_text(&params, upload->campaign_id);
+    pg_session_query(upload->session, &sql_check_upload, &params, on_checked, upload);
+}
+
+static void on_checked(void *context, const struct pg_outcome *outcome)
+{
+    enum { COLUMN_STATUS };
+    struct upload *upload = context;
+
+    if (is_over(upload, outcome))
+        return;
+    if (pg_rows(outcome->result) == 0)
+        fail_unknown(upload);
+    else if (str_equal_cstr(pg_str(outcome->result, 0, COLUMN_STATUS), "cancelled"))
+        fail_ended(upload);
+    else
+        pg_session_query(upload->session, &sql_stage_upload, NULL, on_staged, upload);
+}
+
+static void on_staged(void *context, const struct pg_outcome *outcome)
+{
+    struct upload *upload = context;
+
+    if (!is_over(upload, outcome))
+        pg_session_copy_begin(upload->session, &sql_copy_upload, on_copying, upload);
+}
+
+static void on_copying(void *context, const struct pg_outcome *outcome)
+{
+    struct upload *upload = context;
+
+    if (!is_over(upload, outcome))
+        upload_workers_do(upload->service->workers, &upload->work);
+}
+
+/* ---- Pieces ---- */
+
+static void on_drained(void *context);
+static void on_copied(void *context, const struct pg_outcome *outcome);
+
+static void on_worked(struct upload_work *work)
+{
+    struct upload *upload = (struct upload *)work;
+    bool is_drained;
+
+    if (is_over(upload, NULL))
+        return;
+    if (err_is_set(&work->err)) {
+        fail(upload, &work->err);
+        return;
+    }
+    is_drained = pg_session_copy_put(upload->session, buf_str(&work->out), on_drained, upload);
+    buf_reset(&work->out);
+    if (is_drained)
+        on_drained(upload);
+}
+
+static void on_drained(void *context)
+{
+    struct upload *upload = context;
+
+    if (is_over(upload, NULL))
+        return;
+    if (upload->work.is_end) {
+        pg_session_copy_end(upload->session, on_copied, upload);
+    } else if (upload->has_ended) {
+        upload->work.is_end = true;
+        upload_workers_do(upload->service->workers, &upload->work);
+    } else {
+        upload->is_idle = true;
+        rpc_stream_next(upload->call);
+    }
+}
+
+void upload_call_list_message(struct rpc_call *call, const void *message_)
+{
+    const Dialplane__V1__UploadCallListRequest *message = message_;
+    struct upload *upload = rpc_call_state(call);
+
+    if (!upload) {
+        begin(call, message);
+        return;
+    }
+    upload->is_idle = false;
+    if (take_piece(upload, message))
+        upload_workers_do(upload->service->workers, &upload->work);
+}
+
+void upload_call_list_end(struct rpc_call *call)
+{
+    struct upload *upload = rpc_call_state(call);
+
+    if (!upload) {
+        fail_field(call, "campaign_id", "is required in the first message");
+        return;
+    }
+    upload->has_ended = true;
+    if (upload->is_idle) {
+        upload->is_idle = false;
+        on_drained(upload);
+    }
+}
+
+void upload_call_list_gone(struct rpc_call *call)
+{
+    struct upload *upload = rpc_call_state(call);
+
+    if (!upload) {
+        rpc_fail_code(call, ERR_CANCELLED, NULL, "the upload was broken off");
+        return;
+    }
+    upload->is_gone = true;
+    if (upload->is_idle)
+        fail_gone(upload);
+}
+
+/* ---- All rows are staged ---- */
+
+static void on_finished(void *context, const struct pg_outcome *outcome);
+static void on_committed(void *context, const struct pg_outcome *outcome);
+
+static void on_copied(void *context, const struct pg_outcome *outcome)
+{
+    struct upload *upload = context;
+    struct pg_params params = {.arena = upload->arena};
+
+    if (is_over(upload, outcome))
+        return;
+    param_scope(&params, upload->call);
+    pg_param_text(&params, upload->campaign_id);
+    pg_param_text(&params, upload->id);
+    pg_param_text(&params, upload->file_name);
+    pg_param_int64(&params, call_list_total(upload->work.list));
+    pg_param_int64(&params, call_list_error_count(upload->work.list));
+    pg_session_query(upload->session, &sql_finish_upload, &params, on_finished, upload);
+}
+
+static void on_finished(void *context, const struct pg_outcome *outcome)
+{
+    enum { COLUMN_VERDICT, COLUMN_CREATED, COLUMN_DUPLICATES, COLUMN_DETAIL };
+    struct upload *upload = context;
+    Dialplane__V1__UploadCallListResponse *response;
+
+    if (upload->is_gone) {
+        fail_gone(upload);
+        return;
+    }
+    if (!outcome->result) {
+        /* The campaign was deleted while its tasks went in. */
+        if (!strcmp(outcome->sqlstate, "23503"))
+            fail_unknown(upload);
+        else
+            fail(upload, &outcome->err);
+        return;
+    }
+    struct str verdict = pg_str(outcome->result, 0, COLUMN_VERDICT);
+
+    if (str_equal_cstr(verdict, "not_found")) {
+        fail_unknown(upload);
+    } else if (str_equal_cstr(verdict, "ended")) {
+        fail_ended(upload);
+    } else if (str_equal_cstr(verdict, "bad_zone")) {
+        struct str zone = pg_str(outcome->result, 0, COLUMN_DETAIL);
+        struct err err = {0};
+
+        err_set(&err, ERR_INVALID_ARGUMENT, NULL,
+                "the database does not know the time zone \"%.*s\"", (int)zone.length, zone.data);
+        fail(upload, &err);
+    } else {
+        response = arena_alloc(rpc_call_arena(upload->call), sizeof(*response));
+        if (!response) {
+            fail_code(upload, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
+            return;
+        }
+        dialplane__v1__upload_call_list_response__init(response);
+        response->total = call_list_total(upload->work.list);
+        response->created = pg_int64(outcome->result, 0, COLUMN_CREATED);
+        response->duplicates = pg_int64(outcome->result, 0, COLUMN_DUPLICATES);
+        response->error_count = call_list_error_count(upload->work.list);
+        upload->response = response;
+        pg_session_query(upload->session, &sql_commit_upload, NULL, on_committed, upload);
+    }
+}
+
+static void on_committed(void *context, const struct pg_outcome *outcome)
+{
+    struct upload *upload = context;
+    struct rpc_call *call = upload->call;
+    Dialplane__V1__UploadCallListResponse *response = upload->response;
+    const char *const *errors;
+
+    if (!outcome->result) {
+        fail(upload, &outcome->err);
+        return;
+    }
+    claims_wake(upload->service->claims);
+    response->n_errors = call_list_errors(upload->work.list, &errors);
+    response->errors = (char **)errors;
+    response->upload_id = upload->id;
+    rpc_call_set_state(call, NULL);
+    rpc_reply(call, &response->base); /* serialized before it returns */
+    upload_free(upload);
+}

@@ -1,0 +1,278 @@
+/* dialplane-campaign: campaigns, call lists and dispatch. */
+#include "campaign.h"
+#include "claims.h"
+#include "handlers/handlers.h"
+#include "phone.h"
+#include "upkeep.h"
+#include "upload_workers.h"
+
+#include "service/service.h"
+
+#include "google/protobuf/empty.pb-c.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+static const struct rpc_handler handlers[] = {
+    {
+        .path = "/dialplane.v1.CampaignService/ListCampaigns",
+        .request = &dialplane__v1__list_campaigns_request__descriptor,
+        .response = &dialplane__v1__list_campaigns_response__descriptor,
+        .check = check_list_campaigns,
+        .handle = list_campaigns,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/CreateCampaign",
+        .request = &dialplane__v1__create_campaign_request__descriptor,
+        .response = &dialplane__v1__campaign__descriptor,
+        .check = check_create_campaign,
+        .handle = create_campaign,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/GetCampaign",
+        .request = &dialplane__v1__get_campaign_request__descriptor,
+        .response = &dialplane__v1__campaign__descriptor,
+        .handle = get_campaign,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/UpdateCampaign",
+        .request = &dialplane__v1__update_campaign_request__descriptor,
+        .response = &dialplane__v1__campaign__descriptor,
+        .check = check_update_campaign,
+        .partial_field = "campaign",
+        .handle = update_campaign,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/DeleteCampaign",
+        .request = &dialplane__v1__delete_campaign_request__descriptor,
+        .response = &google__protobuf__empty__descriptor,
+        .handle = delete_campaign,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/UploadCallList",
+        .request = &dialplane__v1__upload_call_list_request__descriptor,
+        .response = &dialplane__v1__upload_call_list_response__descriptor,
+        .on_message = upload_call_list_message,
+        .on_end = upload_call_list_end,
+        .on_gone = upload_call_list_gone,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/ListTasks",
+        .request = &dialplane__v1__list_tasks_request__descriptor,
+        .response = &dialplane__v1__list_tasks_response__descriptor,
+        .check = check_list_tasks,
+        .handle = list_tasks,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/GetTask",
+        .request = &dialplane__v1__get_task_request__descriptor,
+        .response = &dialplane__v1__call_task__descriptor,
+        .handle = get_task,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/StartCampaign",
+        .request = &dialplane__v1__start_campaign_request__descriptor,
+        .response = &dialplane__v1__campaign__descriptor,
+        .handle = start_campaign,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/PauseCampaign",
+        .request = &dialplane__v1__pause_campaign_request__descriptor,
+        .response = &dialplane__v1__campaign__descriptor,
+        .handle = pause_campaign,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/CancelCampaign",
+        .request = &dialplane__v1__cancel_campaign_request__descriptor,
+        .response = &dialplane__v1__campaign__descriptor,
+        .handle = cancel_campaign,
+    },
+    {
+        .path = "/dialplane.v1.DispatchService/ClaimTasks",
+        .request = &dialplane__v1__claim_tasks_request__descriptor,
+        .response = &dialplane__v1__claim_tasks_response__descriptor,
+        .handle = claim_tasks,
+    },
+    {
+        .path = "/dialplane.v1.DispatchService/BeginDial",
+        .request = &dialplane__v1__begin_dial_request__descriptor,
+        .response = &dialplane__v1__begin_dial_response__descriptor,
+        .handle = begin_dial,
+    },
+    {
+        .path = "/dialplane.v1.DispatchService/Heartbeat",
+        .request = &dialplane__v1__heartbeat_request__descriptor,
+        .response = &dialplane__v1__heartbeat_response__descriptor,
+        .handle = heartbeat,
+    },
+    {
+        .path = "/dialplane.v1.DispatchService/FinishTask",
+        .request = &dialplane__v1__finish_task_request__descriptor,
+        .response = &dialplane__v1__finish_task_response__descriptor,
+        .handle = finish_task,
+    },
+};
+
+/* ---- Settings ---- */
+
+static struct {
+    int64_t lease_us, sweep_period_us;
+    int64_t claim_waiters;
+    int64_t upload_threads, upload_row_limit, upload_byte_limit;
+    const char *default_region;
+} settings;
+
+#define UPLOAD_ROWS_MOST 4000000 /* what the counter in a task's id holds */
+
+static const struct app_setting setting_table[] = {
+    {.name = "lease",
+     .kind = APP_DURATION,
+     .default_text = "45s",
+     .help = "how long a call stays with its agent without a heartbeat, 100ms to 1h",
+     .ret_value = &settings.lease_us,
+     .minimum = 100000,
+     .maximum = 3600 * TIME_US_PER_SECOND},
+    {.name = "sweep-period",
+     .kind = APP_DURATION,
+     .default_text = "1s",
+     .help = "how often leases that have run out are settled, 50ms to 60s",
+     .ret_value = &settings.sweep_period_us,
+     .minimum = 50000,
+     .maximum = 60 * TIME_US_PER_SECOND},
+    {.name = "claim-waiters",
+     .kind = APP_INT,
+     .default_text = "1000",
+     .help = "most ClaimTasks calls that wait at once, 1 to 100000",
+     .ret_value = &settings.claim_waiters,
+     .minimum = 1,
+     .maximum = 100000},
+    {.name = "upload-threads",
+     .kind = APP_INT,
+     .default_text = "2",
+     .help = "threads that read call lists, 1 to 16",
+     .ret_value = &settings.upload_threads,
+     .minimum = 1,
+     .maximum = 16},
+    {.name = "upload-row-limit",
+     .kind = APP_INT,
+     .default_text = "2000000",
+     .help = "most rows of one call list, 1 to 4000000",
+     .ret_value = &settings.upload_row_limit,
+     .minimum = 1,
+     .maximum = UPLOAD_ROWS_MOST},
+    {.name = "upload-byte-limit",
+     .kind = APP_SIZE,
+     .default_text = "256MB",
+     .help = "largest call list, 1KB to 16GB",
+     .ret_value = &settings.upload_byte_limit,
+     .minimum = 1024,
+     .maximum = INT64_C(16) << 30},
+    {.name = "default-region",
+     .kind = APP_TEXT,
+     .help = "country of phone numbers without country code, ISO 3166-1 such as US; none: they are "
+             "refused",
+     .ret_value = &settings.default_region},
+};
+
+/* ---- Start and stop ---- */
+
+static struct campaign_service the_service;
+
+/* Agents that wait for a task would hold up the stop for as long as they wait. */
+static void on_stop_signal(void *context)
+{
+    struct campaign_service *service = context;
+
+    claims_stop(service->claims);
+}
+
+static void *start(struct loop *loop, struct pg_pool *pool, const struct schema *schema,
+                   struct err *err)
+{
+    struct campaign_service *service = &the_service;
+
+    if (settings.default_region && !*settings.default_region)
+        settings.default_region = NULL;
+    if (settings.default_region && !phone_region_is_known(settings.default_region)) {
+        err_set(err, ERR_INVALID_ARGUMENT, NULL,
+                "--default-region: \"%s\" is not a region such as US", settings.default_region);
+        return NULL;
+    }
+    *service = (struct campaign_service){
+        .loop = loop,
+        .pool = pool,
+        .schema = schema,
+        .lease_us = settings.lease_us,
+        .upload_row_limit = settings.upload_row_limit,
+        .upload_byte_limit = settings.upload_byte_limit,
+    };
+    entropy_init_system(&service->entropy);
+    service->claims = claims_new(service, (size_t)settings.claim_waiters);
+    service->workers =
+        upload_workers_new(loop, (unsigned)settings.upload_threads, settings.default_region);
+    if (!service->claims || !service->workers) {
+        err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "no memory or threads for the service");
+        return NULL;
+    }
+    service->upkeep = upkeep_start(service, settings.sweep_period_us);
+    if (!service->upkeep || !loop_on_signal(loop, SIGTERM, on_stop_signal, service) ||
+        !loop_on_signal(loop, SIGINT, on_stop_signal, service)) {
+        err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for the service");
+        return NULL;
+    }
+    return service;
+}
+
+/* The pool ends after this and calls back what is under way: what those callbacks touch stays until
+ * the process ends. */
+static void stop(void *context)
+{
+    struct campaign_service *service = context;
+
+    upkeep_stop(service->upkeep);
+    upload_workers_free(service->workers);
+}
+
+static void collect(struct buf *out, void *context)
+{
+    const struct campaign_service *service = context;
+    const struct upkeep_figures *figures = upkeep_figures(service->upkeep);
+
+    metrics_family(out, "dialplane_claims_waiting", "gauge",
+                   "ClaimTasks calls that wait for a task");
+    metrics_sample(out, "dialplane_claims_waiting", NULL, (double)claims_waiting(service->claims));
+    metrics_family(out, "dialplane_leases_expired_total", "counter",
+                   "Calls whose lease ran out, by where they stood");
+    metrics_sample(out, "dialplane_leases_expired_total", "state=\"claimed\"",
+                   (double)figures->refunded);
+    metrics_sample(out, "dialplane_leases_expired_total", "state=\"dialing\"",
+                   (double)figures->unknown);
+    metrics_family(out, "dialplane_upkeep_failures_total", "counter",
+                   "Upkeep statements that failed");
+    metrics_sample(out, "dialplane_upkeep_failures_total", NULL, (double)figures->failures);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const services[] = {
+        "dialplane.v1.CampaignService",
+        "dialplane.v1.DispatchService",
+        NULL,
+    };
+    const struct service service = {
+        .process = "dialplane-campaign",
+        .summary = "Campaigns, their call lists, and handing out calls to agents.",
+        .default_listen = "127.0.0.1:7002",
+        .default_metrics_listen = "127.0.0.1:9102",
+        .services = services,
+        .handlers = handlers,
+        .handler_count = sizeof(handlers) / sizeof(handlers[0]),
+        .settings = setting_table,
+        .setting_count = sizeof(setting_table) / sizeof(setting_table[0]),
+        .start = start,
+        .stop = stop,
+        .collect = collect,
+    };
+
+    return service_main(&service, argc, argv);
+}

@@ -1,0 +1,15 @@
+/* settings_params: what create_campaign.sql and update_campaign.sql have in common: the editable
+ * values of a campaign, in their order. */
+#ifndef DIALPLANE_CAMPAIGN_SETTINGS_PARAMS_H
+#define DIALPLANE_CAMPAIGN_SETTINGS_PARAMS_H
+
+#include "campaign.h"
+
+/* name, description, start_time, end_time, daily_start_time, daily_end_time, timezone,
+ * days_of_week, max_concurrent_calls, calls_per_minute, max_retries, retry_delay_minutes. Defaults
+ * have been applied. */
+void param_campaign_settings(struct pg_params *params, const Dialplane__V1__Campaign *campaign);
+/* end_time after start_time. */
+void check_campaign_period(const Dialplane__V1__Campaign *campaign, struct violations *violations);
+
+#endif

@@ -1,0 +1,2 @@
+-- $1 most changes
+SELECT fold_counts($1::integer)
