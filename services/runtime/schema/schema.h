@@ -4,6 +4,7 @@
 #define DIALPLANE_SCHEMA_SCHEMA_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 
@@ -218,6 +219,11 @@ const struct schema_enum_value *schema_find_enum_number(const struct schema_enum
  * allocating. Any thread. */
 bool schema_check(const struct schema_message *message, struct str wire, const char *partial_field,
                   struct violations *violations, struct err *err);
+
+/* Appends `wire`, which schema_check() has let through, to out with every singular message in one
+ * piece, for protobuf-c, which cannot merge pieces: to be tried when it refuses to decode. False
+ * when memory is short or out's limit is passed. */
+bool schema_join_pieces(const struct schema_message *message, struct str wire, struct buf *out);
 
 /* One row of the table of formats: checks text and describes it. */
 struct schema_format_info {
