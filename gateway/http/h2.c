@@ -129,19 +129,51 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
+static void drop_orphans(struct h2 *h2)
+{
+    unsigned i;
+    for (i = 0; i < h2->orphan_count; i++) {
+        /* Answered before the body was read: the peer may stop sending it (RFC 9113 §8.1). */
+        nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, h2->orphans[i], NGHTTP2_NO_ERROR);
+    }
+    h2->orphan_count = 0;
+    h2->protocol.link->wake(h2->protocol.link);
+}
+
+static void forget_orphan(struct h2 *h2, int32_t stream_id)
+{
+    unsigned i;
+    for (i = 0; i < h2->orphan_count; i++) {
+        if (h2->orphans[i] == stream_id) {
+            h2->orphans[i] = h2->orphans[--h2->orphan_count];
+            return;
+        }
+    }
+}
+
+static void detach(struct h2 *h2, struct exchange *exchange)
+{
+    unlink_stream(h2, exchange);
+    nghttp2_session_set_stream_user_data(h2->session, exchange->stream_id, NULL);
+}
+
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct h2 *h2 = user;
-    const struct exchange *exchange;
+    struct exchange *exchange;
+    (void)session;
     if ((frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) ||
         !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
         return 0;
     }
     exchange = h2_stream_exchange(h2, frame->hd.stream_id);
-    if (exchange && !exchange->in_end) {
-        /* Answered before the body was read: the peer may stop sending it (RFC 9113 §8.1). */
-        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                  NGHTTP2_NO_ERROR);
+    if (exchange && !exchange->in_end && exchange->complete) {
+        if (h2->orphan_count == H2_ORPHANS_MAX) {
+            drop_orphans(h2);
+        }
+        h2->orphans[h2->orphan_count++] = frame->hd.stream_id;
+        detach(h2, exchange);
+        exchange_finish(exchange);
     }
     return 0;
 }
@@ -157,10 +189,10 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
         h2->open_head = 0;
     }
     if (!exchange) {
+        forget_orphan(h2, stream_id);
         return 0;
     }
-    unlink_stream(h2, exchange);
-    nghttp2_session_set_stream_user_data(h2->session, stream_id, NULL);
+    detach(h2, exchange);
     if (exchange->complete) {
         exchange_finish(exchange);
     } else {
@@ -273,8 +305,7 @@ static void end_all(struct h2 *h2)
 {
     while (h2->streams) {
         struct exchange *exchange = h2->streams;
-        unlink_stream(h2, exchange);
-        nghttp2_session_set_stream_user_data(h2->session, exchange->stream_id, NULL);
+        detach(h2, exchange);
         exchange_gone(exchange);
     }
 }
@@ -296,6 +327,9 @@ static enum http_wait waits_for(const struct protocol *protocol)
 {
     const struct h2 *h2 = (const struct h2 *)protocol;
     const struct exchange *exchange;
+    if (h2->orphan_count > 0) {
+        return HTTP_WAIT_UPLOAD_END;
+    }
     if (h2->open_head) {
         return HTTP_WAIT_HEADER;
     }
@@ -316,8 +350,7 @@ static void give_up_body(struct h2 *h2, struct exchange *exchange)
         nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_CANCEL);
         return; /* and on_stream_close */
     }
-    unlink_stream(h2, exchange);
-    nghttp2_session_set_stream_user_data(h2->session, stream_id, NULL);
+    detach(h2, exchange);
     exchange_gone(exchange);
     exchange = h2_open_stream(h2, stream_id);
     if (exchange) {
@@ -334,7 +367,9 @@ static void on_timeout(struct protocol *protocol)
     if (h2->ended) {
         return;
     }
-    if (!h2->open_head && h2->streams) {
+    if (h2->orphan_count > 0) {
+        drop_orphans(h2);
+    } else if (!h2->open_head && h2->streams) {
         for (exchange = h2->streams; exchange; exchange = next) {
             next = exchange->next_stream;
             if (waits_for_body(exchange)) {

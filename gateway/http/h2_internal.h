@@ -8,6 +8,8 @@
 
 #include <nghttp2/nghttp2.h>
 
+#define H2_ORPHANS_MAX 16
+
 struct h2 {
     struct protocol protocol; /* first member */
     nghttp2_session *session;
@@ -16,7 +18,11 @@ struct h2 {
     size_t stream_bytes; /* waiting in all streams' `out`, for the peer's windows */
     int32_t open_head;   /* the stream whose header block is half received; 0: none */
     int64_t resets_since_us;
-    uint32_t resets;  /* RST_STREAM of the peer in this second */
+    uint32_t resets; /* RST_STREAM of the peer in this second */
+    /* Streams that were answered while their body is still coming: a peer that has the whole answer
+     * ends them itself, and some (curl 7.88) lose an answer that a reset follows closely. */
+    int32_t orphans[H2_ORPHANS_MAX];
+    unsigned orphan_count;
     bool deliver_due; /* some stream can be given a piece of its body */
     bool ended;       /* the session is over: no call into it but its freeing */
 };

@@ -18,6 +18,7 @@ enum http_wait {
                                    second */
     HTTP_WAIT_PONG,             /* websocket_ping_us */
     HTTP_WAIT_CLOSE,            /* two seconds for the closing handshake of a WebSocket */
+    HTTP_WAIT_UPLOAD_END, /* HTTP/2: a second for a peer to stop a body that was answered unread */
     HTTP_WAIT_COUNT
 };
 

@@ -34,7 +34,10 @@ static long query_number(struct exchange *exchange, const char *name, long other
     for (i = 0; i + length < query.length; i++) {
         if ((i == 0 || query.data[i - 1] == '&') && memcmp(query.data + i, name, length) == 0 &&
             query.data[i + length] == '=') {
-            return strtol(query.data + i + length + 1, NULL, 10);
+            char digits[24];
+            snprintf(digits, sizeof(digits), "%.*s", (int)(query.length - i - length - 1),
+                     query.data + i + length + 1);
+            return strtol(digits, NULL, 10);
         }
     }
     return otherwise;
