@@ -262,6 +262,11 @@ static void begin(struct rpc_call *call, const struct rpc_incoming *incoming)
     start_close(call);
     if (!call->method->schema) {
         refuse_unknown(call, &incoming->details);
+    } else if (server->stopping && call->method->server_streaming) {
+        /* Was on its way when the others were ended. */
+        struct err err = {0};
+        rpc_set_shutting_down(&err);
+        rpc_fail(call, &err);
     } else if (server->call_count > server->options.max_calls) {
         struct err err = {0};
         err_set(&err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", "too many calls are under way");
@@ -332,16 +337,41 @@ bool rpc_call_is_cancelled(const struct rpc_call *call)
     return call->cancelled;
 }
 
+/* Whoever registers after the fact is told all the same: a stream that begins after a query, whose
+ * client has left during the query, would otherwise never end. */
+static void notify_late(void *context)
+{
+    struct rpc_call *call = context;
+    void (*on_stop)(void *context) = call->on_stop;
+    if (call->cancelled) {
+        rpc_call_notify_cancelled(call);
+    } else if (on_stop && call->server->stopping && !call->ended) {
+        call->on_stop = NULL;
+        on_stop(call->on_stop_context);
+    }
+    rpc_call_unpin(call);
+}
+
+static void plan_late_notice(struct rpc_call *call)
+{
+    if (call->ended || !(call->cancelled || call->server->stopping))
+        return;
+    rpc_call_pin(call);
+    loop_defer(call->server->loop, notify_late, call);
+}
+
 void rpc_call_on_cancel(struct rpc_call *call, void (*fn)(void *context), void *context)
 {
     call->on_cancel = fn;
     call->on_cancel_context = context;
+    plan_late_notice(call);
 }
 
 void rpc_call_on_stop(struct rpc_call *call, void (*fn)(void *context), void *context)
 {
     call->on_stop = fn;
     call->on_stop_context = context;
+    plan_late_notice(call);
 }
 
 void rpc_call_set_state(struct rpc_call *call, void *state)

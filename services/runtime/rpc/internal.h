@@ -182,6 +182,7 @@ void rpc_call_notify_cancelled(struct rpc_call *call);
 
 /* server.c: at stop, when core has let go of something, the next step may be due. */
 void rpc_server_progress(struct rpc_server *server);
+void rpc_set_shutting_down(struct err *err);
 
 /* reply.c */
 /* Sends status (and response, may be NULL) unless the call is past that. */

@@ -96,7 +96,8 @@ const struct pg_owner *rpc_call_owner(const struct rpc_call *call);
 /* True once the client has cancelled, gone away or passed its deadline. */
 bool rpc_call_is_cancelled(const struct rpc_call *call);
 /* Called once on the loop when that happens, unless the handler has ended the call (server streams need it; unary handlers seldom
- * do). The call must still be ended: rpc_fail() or rpc_stream_end(), from inside or later; nothing is sent any more. */
+ * do). The call must still be ended: rpc_fail() or rpc_stream_end(), from inside or later; nothing is sent any more. Registered too late, it comes
+ * at the end of this turn. */
 void rpc_call_on_cancel(struct rpc_call *call, void (*fn)(void *context), void *context);
 /* The if-match metadata as microseconds of the resource's revision (see FieldRules.revision): false when the client sent none. A malformed value
  * gives true and -1, which matches nothing. */

@@ -141,7 +141,10 @@ static struct rpc_server *new_server(struct loop *loop, const struct schema *sch
     server->options = *options;
     server->context = context;
     set_defaults(&server->options);
-    entropy_init_system(&server->entropy);
+    /* Request ids need to be unique, not secret: one system call here instead of one a call. */
+    struct entropy seed;
+    entropy_init_system(&seed);
+    entropy_init_seeded(&server->entropy, entropy_uint64(&seed));
     rpc_tag_init(&server->shutdown_tag, loop, on_down);
     server->queue_ended.deliver = on_queue_ended;
     return server;
@@ -266,13 +269,18 @@ static void on_grace_over(void *context)
         grpc_server_cancel_all_calls(server->core);
 }
 
+void rpc_set_shutting_down(struct err *err)
+{
+    err_set(err, ERR_UNAVAILABLE, "SHUTTING_DOWN", "the server is shutting down");
+    err->retry_after_seconds = 1;
+}
+
 /* Handlers may end any call from here, and a call that ends leaves the list: all are pinned while
  * they are told. */
 static void tell_calls(struct rpc_server *server)
 {
     struct err err = {0};
-    err_set(&err, ERR_UNAVAILABLE, "SHUTTING_DOWN", "the server is shutting down");
-    err.retry_after_seconds = 1;
+    rpc_set_shutting_down(&err);
     for (struct rpc_call *call = server->calls; call; call = call->next)
         rpc_call_pin(call);
     for (struct rpc_call *call = server->calls; call; call = call->next) {

@@ -166,15 +166,27 @@ static void on_counter_gone(void *context)
     rpc_stream_end(counter->call);
 }
 
+static void start_counting(void *context)
+{
+    struct counter *counter = context;
+    struct rpc_call *call = counter->call;
+    rpc_call_on_cancel(call, on_counter_gone, counter);
+    rpc_stream_on_writable(call, send_more, counter);
+    if (!counter->request->forever || counter->request->count)
+        send_more(counter);
+}
+
+/* With delay_ms the stream begins late, as after a query. */
 static void handle_count(struct rpc_call *call, const void *request)
 {
     struct counter *counter = ARENA_NEW(rpc_call_arena(call), struct counter);
     counter->call = call;
     counter->request = request;
-    rpc_call_on_cancel(call, on_counter_gone, counter);
-    rpc_stream_on_writable(call, send_more, counter);
-    if (!counter->request->forever || counter->request->count)
-        send_more(counter);
+    if (counter->request->delay_ms)
+        loop_timer_start(world.loop, (int64_t)counter->request->delay_ms * 1000, start_counting,
+                         counter);
+    else
+        start_counting(counter);
 }
 
 /* ---- Sum ---- */

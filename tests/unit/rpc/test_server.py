@@ -364,6 +364,15 @@ def test_stream_whose_client_goes_away(server):
     assert server.client.state().cancelled == before + 2
 
 
+def test_stream_whose_client_leaves_before_it_begins(server):
+    before = server.client.state().cancelled
+    call = server.client.count(forever=True, count=1, delay_ms=400)
+    time.sleep(0.1)
+    call.cancel()
+    time.sleep(0.7)
+    assert server.client.state().cancelled == before + 1
+
+
 def values(*numbers, size=0, pause=0.0):
     for number in numbers:
         yield type_of("SumRequest")(value=number, padding=b"x" * size)
