@@ -14,7 +14,8 @@ target_include_directories(rpc_echo SYSTEM PUBLIC ${rpc_out})
 target_compile_definitions(rpc_echo PRIVATE ECHO_PROTOSET="${rpc_out}/echo.protoset")
 target_link_libraries(rpc_echo PUBLIC dialplane_proto dialplane_schema)
 
-dialplane_unit_test(rpc SOURCES ${rpc_dir}/test_rpc.c ${rpc_dir}/test_details.c ${rpc_dir}/test_defaults.c LINK dialplane_rpc rpc_echo)
+dialplane_unit_test(rpc SOURCES ${rpc_dir}/test_rpc.c ${rpc_dir}/test_details.c ${rpc_dir}/test_defaults.c ${rpc_dir}/test_table.c
+                    LINK dialplane_rpc rpc_echo)
 
 add_executable(echo_server ${rpc_dir}/echo_server.c)
 target_link_libraries(echo_server PRIVATE dialplane_flags dialplane_app dialplane_rpc rpc_echo)

@@ -1,9 +1,8 @@
-/* The pure parts of rpc: what a status carries, and what defaults fill in. The rest is
- * test_server.py's. */
+/* The pure parts of rpc: what a status carries, what defaults fill in, what tables are refused. The
+ * rest is test_server.py's. */
 #include "test_rpc.h"
 
 int main(void)
 {
-    int failed = run_details_tests();
-    return failed + run_defaults_tests();
+    return run_details_tests() + run_defaults_tests() + run_table_tests();
 }

@@ -4,5 +4,6 @@
 
 int run_details_tests(void);
 int run_defaults_tests(void);
+int run_table_tests(void);
 
 #endif
