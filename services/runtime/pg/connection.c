@@ -54,7 +54,7 @@ static void connection_close(struct connection *connection)
     connection->timeout_ms = 0;
     connection->in_transaction = false;
     connection->stale = false;
-    connection->sent = false;
+    connection->sent = connection->runs_slow = false;
     connection->step_at = connection->step_count = 0;
     connection->empty_results = 0;
 }

@@ -79,26 +79,58 @@ static bool batch_fit_timeout(struct connection *connection, uint32_t needed_ms)
                              timeout_quantise(needed_ms, connection->pool->statement_timeout_ms));
 }
 
-/* Natural batching: whatever has queued up goes out as one batch, as long as it fits the head's
- * timeout. */
-static bool batch_fill_reads(struct connection *connection, int64_t now_us, struct unit_queue *over)
+/* Slow reads must leave one connection to the quick ones, where there is more than one. */
+static bool may_run_slow(const struct pg_pool *pool)
+{
+    const struct kind_state *state = &pool->kinds[CONNECTION_READ];
+    unsigned running = 0;
+    for (unsigned i = 0; i < state->count; i++)
+        running += pool->connections[state->first + i].runs_slow;
+    return running == 0 || running + 1 < state->count;
+}
+
+/* The first read that may run now, and the one before it; NULL when all that wait are slow and
+ * enough of those run. */
+static struct unit *next_read(struct pg_pool *pool, int64_t now_us, struct unit_queue *over,
+                              struct unit **ret_before)
+{
+    bool slow_too = may_run_slow(pool);
+    *ret_before = NULL;
+    for (struct unit *unit = pool->reads.first, *next; unit; unit = next) {
+        next = unit->next;
+        if (!slow_too && statement_is_slow(&pool->statements, unit->slot)) {
+            *ret_before = unit;
+        } else if (unit_is_over(unit, now_us, NULL)) {
+            unit_queue_remove(&pool->reads, *ret_before, unit);
+            unit_queue_push(over, unit);
+        } else {
+            return unit;
+        }
+    }
+    return NULL;
+}
+
+/* Natural batching: whatever has queued up goes out as one batch, as long as it fits the first
+ * one's timeout. */
+static bool batch_fill_reads(struct connection *connection, struct unit *before, struct unit *unit,
+                             int64_t now_us, struct unit_queue *over)
 {
     struct pg_pool *pool = connection->pool;
     struct unit_queue *queue = &pool->reads;
-    if (!batch_fit_timeout(connection, pool_needed_ms(pool, &queue->first->owner)))
+    if (!batch_fit_timeout(connection, pool_needed_ms(pool, &unit->owner)))
         return false;
-    if (queue->first->isolated)
-        return batch_add_unit(connection, unit_queue_pop(queue));
-
-    struct unit *before = NULL;
-    struct unit *unit = queue->first;
+    connection->runs_slow = statement_is_slow(&pool->statements, unit->slot);
+    if (unit->isolated || connection->runs_slow) {
+        unit_queue_remove(queue, before, unit);
+        return batch_add_unit(connection, unit);
+    }
     unsigned taken = 0;
     for (unsigned seen = 0; unit && seen < LOOK_AHEAD && taken < pool->batch_limit; seen++) {
         struct unit *next = unit->next;
         if (unit_is_over(unit, now_us, NULL)) {
             unit_queue_remove(queue, before, unit);
             unit_queue_push(over, unit);
-        } else if (!unit->isolated &&
+        } else if (!unit->isolated && !statement_is_slow(&pool->statements, unit->slot) &&
                    timeout_suits(connection->timeout_ms, pool_needed_ms(pool, &unit->owner))) {
             unit_queue_remove(queue, before, unit);
             if (!batch_add_unit(connection, unit))
@@ -131,10 +163,16 @@ static void dispatch_kind(struct pg_pool *pool, enum connection_kind kind, int64
             &pool->connections[state->first + (state->turn + i) % state->count];
         if (connection->state != CONNECTION_IDLE)
             continue;
+        struct unit *before = NULL;
+        struct unit *unit =
+            kind == CONNECTION_READ ? next_read(pool, now_us, over, &before) : queue->first;
+        if (!unit)
+            return;
         connection->state = CONNECTION_BUSY;
         batch_begin(connection);
-        bool good = kind == CONNECTION_READ ? batch_fill_reads(connection, now_us, over)
-                                            : batch_fill_write(connection);
+        bool good = kind == CONNECTION_READ
+                        ? batch_fill_reads(connection, before, unit, now_us, over)
+                        : batch_fill_write(connection);
         if (good && batch_send(connection))
             connection_flush(connection);
         else

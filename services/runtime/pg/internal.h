@@ -41,6 +41,8 @@ struct unit {
     int *formats;
 };
 
+struct connection;
+
 struct unit_queue {
     struct unit *first;
     struct unit *last;
@@ -78,6 +80,8 @@ void *xcalloc(size_t count, size_t size);
  * prepared. */
 struct statements {
     const struct pg_statement **items;
+    unsigned char
+        *slow; /* by number: how many quick runs in a row it takes to be trusted again; 0: it is */
     size_t count, capacity;
     uint32_t *buckets; /* number + 1; open addressing, a power of two */
     size_t bucket_count;
@@ -86,6 +90,13 @@ struct statements {
 bool statements_find(struct statements *statements, const struct pg_statement *statement,
                      size_t *ret_slot, struct err *err);
 void statements_done(struct statements *statements);
+/* Learns which statements take long, from a batch of reads that has ended. */
+void statements_learn(struct statements *statements, const struct connection *connection,
+                      int64_t took_us);
+static inline bool statement_is_slow(const struct statements *statements, size_t slot)
+{
+    return statements->slow[slot] != 0;
+}
 
 /* ---- outcomes (outcome.c) ---- */
 
@@ -150,6 +161,7 @@ struct connection {
     struct loop_timer *timer; /* of BACKOFF, or the limit of CONNECTING */
     unsigned failures;        /* connection attempts in a row that came to nothing */
     int64_t attempted_us;
+    int64_t began_us;    /* the batch */
     int64_t progress_us; /* when the server was last heard of, for the watchdog */
 
     unsigned char *prepared; /* enum prepared_state by slot */
@@ -162,6 +174,7 @@ struct connection {
     unsigned step_count, step_at, step_capacity;
     unsigned empty_results;    /* NULLs in a row where none is owed: a guard against spinning */
     unsigned generation;       /* grows when the PGconn goes: callers notice that theirs is gone */
+    bool runs_slow;            /* the batch is one slow read */
     bool sent;                 /* the batch's last Sync may have reached the server */
     struct unit *held;         /* a write's or session's unit, until the Sync */
     struct unit_queue aborted; /* reads that a failing neighbour took down */

@@ -52,7 +52,8 @@ void batch_begin(struct connection *connection)
     connection->step_at = connection->step_count = 0;
     connection->empty_results = 0;
     connection->sent = false;
-    connection->progress_us = pool_now_us(connection->pool);
+    connection->runs_slow = false;
+    connection->began_us = connection->progress_us = pool_now_us(connection->pool);
 }
 
 bool batch_add_internal(struct connection *connection, const char *sql, int count,
@@ -262,8 +263,10 @@ static bool take_result(struct connection *connection, struct step *step, PGresu
 static void batch_end(struct connection *connection)
 {
     struct pg_pool *pool = connection->pool;
+    if (connection->kind == CONNECTION_READ)
+        statements_learn(&pool->statements, connection, pool_now_us(pool) - connection->began_us);
     connection->step_at = connection->step_count = 0;
-    connection->sent = false;
+    connection->sent = connection->runs_slow = false;
     bool was_in_transaction = connection->in_transaction;
     connection->in_transaction = PQtransactionStatus(connection->conn) != PQTRANS_IDLE;
     if (was_in_transaction && !connection->in_transaction)

@@ -9,6 +9,13 @@
 /* PostgreSQL cuts the names of prepared statements silently beyond this. */
 #define NAME_LIMIT 63
 
+/* A batch of reads that takes longer than this makes its statements suspects: they run alone until
+ * each has been quick so often in a row. The server sends the answers of a batch at its end, so one
+ * slow read delays all its neighbours. A false suspicion costs a few batches of one. */
+#define SLOW_US INT64_C(30000)
+#define SLOW_EACH_US INT64_C(1000)
+#define QUICK_RUNS 8
+
 static uint32_t name_hash(const char *name)
 {
     uint32_t hash = 2166136261U; /* FNV-1a */
@@ -34,6 +41,11 @@ static void statements_grow(struct statements *statements)
         memcpy(items, statements->items, statements->count * sizeof(*items));
     free(statements->items);
     statements->items = items;
+    unsigned char *slow = xcalloc(statements->capacity, sizeof(*slow));
+    if (statements->count)
+        memcpy(slow, statements->slow, statements->count);
+    free(statements->slow);
+    statements->slow = slow;
 
     free(statements->buckets);
     statements->bucket_count = statements->capacity * 4;
@@ -78,5 +90,27 @@ bool statements_find(struct statements *statements, const struct pg_statement *s
 void statements_done(struct statements *statements)
 {
     free(statements->items);
+    free(statements->slow);
     free(statements->buckets);
+}
+
+void statements_learn(struct statements *statements, const struct connection *connection,
+                      int64_t took_us)
+{
+    int64_t queries = 0;
+    for (unsigned i = 0; i < connection->step_count; i++)
+        queries += connection->steps[i].kind == STEP_QUERY;
+    bool slow = took_us > SLOW_US + queries * SLOW_EACH_US;
+    if (!slow && queries != 1)
+        return;
+    for (unsigned i = 0; i < connection->step_count; i++) {
+        const struct step *step = &connection->steps[i];
+        if (step->kind != STEP_QUERY)
+            continue;
+        unsigned char *runs = &statements->slow[step->slot];
+        if (slow)
+            *runs = QUICK_RUNS;
+        else if (*runs)
+            --*runs;
+    }
 }

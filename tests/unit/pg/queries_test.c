@@ -78,9 +78,11 @@ static void test_reads_share_batches(void **state)
     struct fixture fixture;
     fixture_open(&fixture, NULL);
     fixture_wait_ready(&fixture);
-    fixture_sleep(&fixture, 50000); /* all connections */
-    struct pg_pool_stats before, after;
-    pg_pool_stats(fixture.pool, &before);
+    struct pg_pool_stats before = {0}, after;
+    for (int i = 0; i < 2000 && before.connections_up < 10; i++) {
+        fixture_sleep(&fixture, 5000);
+        pg_pool_stats(fixture.pool, &before);
+    }
     assert_int_equal(before.connections_wanted, 10);
     assert_int_equal(before.connections_up, 10);
     for (int i = 0; i < 500; i++) {
@@ -223,6 +225,40 @@ static void test_deadline_becomes_statement_timeout(void **state)
     fixture_run(&fixture);
     for (int i = 0; i < 3; i++)
         assert_code(&later[i], ERR_OK);
+    fixture_close(&fixture);
+}
+
+static void test_slow_reads_do_not_hold_up_quick_ones(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_open(&fixture, NULL);
+    fixture_wait_ready(&fixture);
+    struct pg_params nap = {.arena = fixture.arena};
+    pg_param_double(&nap, 0.2);
+    struct pg_params number = number_param(&fixture, 1);
+    struct answer slow[6] = {{0}};
+    ask_read(&fixture, &slow[0], &sleep_seconds, &nap); /* the pool learns that it is slow */
+    fixture_run(&fixture);
+    for (int i = 1; i < 6; i++)
+        ask_read(&fixture, &slow[i], &sleep_seconds, &nap); /* a second of work, one at a time */
+    int slow_ones = fixture.pending;
+    for (int i = 0; i < 20; i++) {
+        struct answer quick = {0};
+        int64_t start_us = fixture_now_us(&fixture);
+        ask_read(&fixture, &quick, &select_number, &number);
+        fixture.pending -= slow_ones; /* wait for the quick one only */
+        while (!quick.count)
+            loop_run(fixture.loop);
+        fixture.pending += slow_ones;
+        slow_ones = fixture.pending;
+        assert_code(&quick, ERR_OK);
+        assert_true(fixture_now_us(&fixture) - start_us < 100000);
+    }
+    assert_int_equal(slow[5].count, 0);
+    fixture_run(&fixture);
+    for (int i = 0; i < 6; i++)
+        assert_code(&slow[i], ERR_OK);
     fixture_close(&fixture);
 }
 
@@ -386,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_a_thousand_at_once),
         cmocka_unit_test(test_errors_of_writes),
         cmocka_unit_test(test_deadline_becomes_statement_timeout),
+        cmocka_unit_test(test_slow_reads_do_not_hold_up_quick_ones),
         cmocka_unit_test(test_what_is_not_sent),
         cmocka_unit_test(test_the_queue_is_bounded),
         cmocka_unit_test(test_plans_outlive_a_migration),
