@@ -8,6 +8,10 @@
 
 #include <stdlib.h>
 
+/* A configuration may fill a message (4 MB). Saving one has it in the arena as objects, as wire
+ * bytes and as JSON, the last two once more as parameters; that does not fit the usual limit. */
+#define CONFIG_ARENA_LIMIT ((size_t)40 << 20)
+
 static const struct rpc_handler handlers[] = {
     {
         .path = "/dialplane.v1.CompanyService/ListCompanies",
@@ -54,6 +58,7 @@ static const struct rpc_handler handlers[] = {
         .response = &dialplane__v1__skillbase__descriptor,
         .check = check_create_skillbase,
         .handle = create_skillbase,
+        .arena_limit = CONFIG_ARENA_LIMIT,
     },
     {
         .path = "/dialplane.v1.SkillbaseService/GetSkillbase",
@@ -68,6 +73,7 @@ static const struct rpc_handler handlers[] = {
         .check = check_update_skillbase,
         .partial_field = "skillbase",
         .handle = update_skillbase,
+        .arena_limit = CONFIG_ARENA_LIMIT,
     },
     {
         .path = "/dialplane.v1.SkillbaseService/DeleteSkillbase",

@@ -8,7 +8,8 @@
 
 #define NOWHERE SIZE_MAX
 /* "skillbase.config" and what follows in here; paths of this file are short. */
-#define PATH_SIZE 256
+#define LIST_SIZE 128
+#define PATH_SIZE (LIST_SIZE + 64)
 /* Longest piece of a client's name in a message: 100 code points, the limit of the .proto. */
 #define QUOTE_LIMIT 400
 
@@ -140,7 +141,7 @@ static void check_end(const struct names *states, const char *state, const char 
 static void check_transitions(const Dialplane__V1__Flow *flow, const struct names *states,
                               const char *path, const char *tail, struct violations *violations)
 {
-    char list[PATH_SIZE];
+    char list[LIST_SIZE];
     snprintf(list, sizeof(list), "%s.flow.transitions", path);
     for (size_t i = 0; i < flow->n_transitions; i++) {
         const Dialplane__V1__Transition *transition = flow->transitions[i];
@@ -154,7 +155,7 @@ static void check_transitions(const Dialplane__V1__Flow *flow, const struct name
 static void check_flow(const Dialplane__V1__Flow *flow, const char *path,
                        struct violations *violations)
 {
-    char list[PATH_SIZE];
+    char list[LIST_SIZE];
     snprintf(list, sizeof(list), "%s.flow.states", path);
     struct names states;
     if (!list_states(flow, violations->arena, &states)) {
@@ -169,7 +170,7 @@ static void check_flow(const Dialplane__V1__Flow *flow, const char *path,
 static void check_tools(const Dialplane__V1__SkillbaseConfig *config, const char *path,
                         struct violations *violations)
 {
-    char list[PATH_SIZE];
+    char list[LIST_SIZE];
     snprintf(list, sizeof(list), "%s.tools", path);
     struct names names = {arena_calloc(violations->arena, config->n_tools, sizeof(struct name)), 0};
     if (!names.sorted) {

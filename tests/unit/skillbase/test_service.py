@@ -19,6 +19,7 @@ SERVER = os.environ["SKILLBASE_SERVER"]
 PROTOSET = os.environ["PROTOSET"]
 DATABASE = os.environ["DIALPLANE_TEST_DATABASE_URL"]
 SAMPLE = pathlib.Path(__file__).parents[2] / "samples" / "skillbase_salon.json"
+SQL = pathlib.Path(__file__).parents[3] / "services" / "skillbase" / "sql"
 
 pool = descriptor_pool.DescriptorPool()
 with open(PROTOSET, "rb") as file:
@@ -83,7 +84,8 @@ class Client:
     """client.GetCompany(id=…) → message, or raises Failure."""
 
     def __init__(self, target):
-        self.channel = grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
+        self.channel = grpc.insecure_channel(target, options=[
+            ("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 5 << 20)])
 
     def __getattr__(self, name):
         service = "dialplane.v1." + ("CompanyService" if "Compan" in name else "SkillbaseService")
@@ -676,6 +678,53 @@ def test_deleting_a_company_deletes_what_it_owns(client):
     client.DeleteCompany(id=owner.id)
     refused("NOT_FOUND", client.GetSkillbase, id=made.id)
     assert sql(f"SELECT count(*) FROM skillbase_versions WHERE skillbase_id = '{made.id}'") == "0"
+
+
+def test_a_configuration_that_fills_a_message(client, company):
+    big = small(flow={"type": "linear", "states": [{"id": str(i), "prompt": "x" * 20000} for i in range(208)]})
+    made = make(client, company, config=big)
+    assert made.config.ByteSize() > 4000000
+    # An answer is no larger than 4 MB plus the rest of the row, which this client takes.
+    assert client.GetSkillbase(id=made.id) == made
+    big["flow"]["states"][0]["prompt"] = "y"
+    changed = client.UpdateSkillbase(id=made.id, skillbase={"config": big})
+    assert changed.version == 2 and changed.config.flow.states[0].prompt == "y"
+    assert client.RollbackSkillbase(id=made.id, version=1).config == made.config
+
+
+def test_every_statement_is_scoped(client, company):
+    """Until authentication exists no caller has a company; what they will see is asked of the statements themselves."""
+    other = client.CreateCompany(company={"name": "scope", "slug": "scope"})
+    made = make(client, company)
+    client.UpdateSkillbase(id=made.id, skillbase={"config": small(context={"role": "2", "style": "2"})})
+
+    def rows(name, *arguments):
+        text = (SQL / (name + ".sql")).read_text()
+        values = ", ".join("NULL" if a is None else f"'{a}'" for a in arguments)
+        return sql(f"BEGIN; PREPARE q AS {text}; EXECUTE q({values}); ROLLBACK").splitlines()
+
+    one = made.id
+    cases = {
+        "get_skillbase": (one,), "update_skillbase": (one, None, None, "n", "s", False, None, None, None, False, None, None, None),
+        "rollback_skillbase": (one, None, 1), "delete_skillbase": (one, None), "get_skillbase_version": (one, 1),
+        "get_skillbase_for_call": (one, None), "list_skillbase_versions": (one, None, 0, 10),
+        "get_company": (company.id,), "update_company": (company.id, None, "n", "s", False, None, None, None, None),
+        "delete_company": (company.id, None),
+        "create_skillbase": (NOBODY, company.id, "n", "s", None, "{}", None, None, True, True),
+    }
+    for name, arguments in cases.items():
+        assert rows(name, None, *arguments) and rows(name, company.id, *arguments), name
+        assert rows(name, other.id, *arguments) == [], name
+    assert len(rows("list_companies", company.id, None, 0, 10, 1000)) == 1
+    assert company.id in rows("list_companies", company.id, None, 0, 10, 1000)[0]
+    for name, tail in (("list_skillbases", ()), ("list_company_skillbases", (company.id,))):
+        arguments = (None, None, None, None, 0, 10, 1000000) + tail
+        assert one in rows(name, company.id, *arguments)[0]
+        (empty,) = rows(name, other.id, *arguments)
+        assert one not in empty and empty.split("|")[-2:] == ["0", "0"]
+    unscoped = {path.stem for path in SQL.glob("*.sql")} - set(cases) - {"list_companies", "list_skillbases", "list_company_skillbases"}
+    assert unscoped == {"create_company"}
+    client.DeleteCompany(id=other.id)
 
 
 def test_largest_configuration(client, company):
