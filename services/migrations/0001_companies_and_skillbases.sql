@@ -49,9 +49,10 @@ COMMENT ON COLUMN skillbases.updated_at IS 'strictly grows with every change: th
 ALTER TABLE skillbases SET (toast_tuple_target = 8160);
 ALTER TABLE skillbases ALTER COLUMN config_wire SET STORAGE MAIN;
 
--- The orders of the lists: of one company, of all.
-CREATE INDEX skillbases_company_id_created_at_idx ON skillbases (company_id, created_at DESC, id DESC);
-CREATE INDEX skillbases_created_at_idx ON skillbases (created_at DESC, id DESC);
+-- The orders of the lists: of one company, of all. What else they ask for is included, so that the exact total that each page tells
+-- is counted in the index and not over the wide rows.
+CREATE INDEX skillbases_company_id_created_at_idx ON skillbases (company_id, created_at DESC, id DESC) INCLUDE (is_active, is_published);
+CREATE INDEX skillbases_created_at_idx ON skillbases (created_at DESC, id DESC) INCLUDE (company_id, is_active, is_published);
 
 -- Every configuration that was ever saved, the current one among them.
 CREATE TABLE skillbase_versions (
