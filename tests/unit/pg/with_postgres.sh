@@ -44,8 +44,10 @@ esac
 END
 chmod 755 "$dir/ctl"
 
+child=
 clean_up() {
     trap - EXIT INT TERM HUP
+    [ -z "$child" ] || kill "$child" 2>/dev/null || true
     "$dir/ctl" kill || true
     rm -rf "$dir"
 }
@@ -74,15 +76,21 @@ if ! "$dir/ctl" start; then
 fi
 $run "$bin/createdb" -h "$dir" -U dialplane dialplane
 
+export DIALPLANE_TEST_DATABASE_URL="postgresql://dialplane@/dialplane?host=$dir"
+export DIALPLANE_TEST_PG_CTL="$dir/ctl"
+exec 3<&0 # a command in the background gets no input of its own
+# In the background, so that a signal is answered at once; timeout passes it on to all that the command has started.
+timeout --kill-after=5 "${DIALPLANE_TEST_LIMIT:-300}" "$@" <&3 3<&- &
+child=$!
+
 # ctest kills with SIGKILL, which no trap sees.
 script=$$
 setsid sh -c "while kill -0 $script 2>/dev/null && [ -d '$dir' ]; do sleep 1; done
-    [ -d '$dir' ] && { '$dir/ctl' kill; rm -rf '$dir'; }" >/dev/null 2>&1 </dev/null &
+    [ -d '$dir' ] && { kill $child; '$dir/ctl' kill; rm -rf '$dir'; }" >/dev/null 2>&1 </dev/null &
 
-export DIALPLANE_TEST_DATABASE_URL="postgresql://dialplane@/dialplane?host=$dir"
-export DIALPLANE_TEST_PG_CTL="$dir/ctl"
 status=0
-timeout --kill-after=5 "${DIALPLANE_TEST_LIMIT:-300}" "$@" || status=$?
+wait "$child" || status=$?
+child=
 if [ "$status" -ne 0 ] && [ -s "$dir/log" ]; then
     echo "--- the server's log, last lines:" >&2
     tail -n 20 "$dir/log" >&2
