@@ -105,9 +105,8 @@ static void test_bound_by_path_or_body(void **state)
 
     find(fixture, "PUT", "/api/skillbases/" ID);
     violations_init(&fixture->violations, fixture->arena, 100);
-    assert_true(bind_query(fixture->match.route,
-                           str_from("skillbase.name=x&update_mask=name"), fixture->arena,
-                           &fixture->out, &fixture->violations, &fixture->err));
+    assert_true(bind_query(fixture->match.route, str_from("skillbase.name=x&update_mask=name"),
+                           fixture->arena, &fixture->out, &fixture->violations, &fixture->err));
     assert_string_equal(violation_of(&fixture->violations, "skillbase.name"),
                         "is given by the body");
     assert_non_null(violation_of(&fixture->violations, "update_mask"));

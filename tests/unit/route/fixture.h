@@ -1,4 +1,5 @@
-/* fixture: what every test of the routes begins with: the platform's own schema, an arena, an empty list of violations. */
+/* fixture: what every test of the routes begins with: the platform's own schema, an arena, an empty
+ * list of violations. */
 #ifndef TESTS_ROUTE_FIXTURE_H
 #define TESTS_ROUTE_FIXTURE_H
 

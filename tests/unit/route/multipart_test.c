@@ -41,7 +41,8 @@ static bool on_part_end(void *context)
 
 static const struct multipart_handler handler = {on_part, on_data, on_part_end};
 
-/* Feeds text in pieces of `step` after a first one of `first` bytes; gives what was recorded, or NULL. */
+/* Feeds text in pieces of `step` after a first one of `first` bytes; gives what was recorded, or
+ * NULL. */
 static const char *read_all(const char *text, size_t length, size_t first, size_t step,
                             struct record *record, struct err *err)
 {

@@ -37,8 +37,9 @@ static void test_unknown_path_and_wrong_verb(void **state)
 {
     struct fixture *fixture = *state;
     char text[ROUTE_ALLOW_SIZE];
-    static const char *const unknown[] = {"/",  "/api", "/api/", "/api/skillbases/", "/nope",
-                                          "/API/skillbases", "/api//skillbases", "", "api"};
+    static const char *const unknown[] = {
+        "/", "/api", "/api/", "/api/skillbases/", "/nope", "/API/skillbases", "/api//skillbases",
+        "",  "api"};
 
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
         find(fixture, "GET", unknown[i]);
@@ -69,8 +70,8 @@ static void test_splits_before_it_decodes(void **state)
 static void test_malformed_escapes_are_400(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const paths[] = {"/api/skillbases/%", "/api/skillbases/%4",
-                                        "/api/skillbases/%zz", "/api/skillbases/%ff",
+    static const char *const paths[] = {"/api/skillbases/%",      "/api/skillbases/%4",
+                                        "/api/skillbases/%zz",    "/api/skillbases/%ff",
                                         "/api/skillbases/%C0%AF", "/api/skillbases/%ED%A0%80"};
 
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
@@ -95,8 +96,8 @@ static void test_too_many_segments(void **state)
 static struct router *router_of(struct fixture *fixture, struct schema_binding *bindings,
                                 size_t count)
 {
-    const struct schema_method *get =
-        schema_find_method(fixture->schema, str_from("/dialplane.v1.SkillbaseService/GetSkillbase"));
+    const struct schema_method *get = schema_find_method(
+        fixture->schema, str_from("/dialplane.v1.SkillbaseService/GetSkillbase"));
     struct schema_method *methods = ARENA_ARRAY(fixture->arena, struct schema_method, count);
     struct schema_service *service = ARENA_NEW(fixture->arena, struct schema_service);
     struct schema *schema = ARENA_NEW(fixture->arena, struct schema);
@@ -156,8 +157,8 @@ static void test_stars_verbs_and_multi_segment_variables(void **state)
 static void test_wrong_templates_do_not_start(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const wrong[] = {"",          "v1",        "/v1/{id",     "/v1/{nope}",
-                                        "/v1//x",    "/v1/{id=}", "/v1/**/x",    "/v1/{id}x",
+    static const char *const wrong[] = {"",          "v1",        "/v1/{id",      "/v1/{nope}",
+                                        "/v1//x",    "/v1/{id=}", "/v1/**/x",     "/v1/{id}x",
                                         "/v1/{id}:", "/",         "/v1/{id=**}/x"};
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
