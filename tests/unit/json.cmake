@@ -18,3 +18,5 @@ dialplane_unit_test(json_print SOURCES ${json_dir}/print_test.c LINK json_fixtur
 dialplane_unit_test(json_parse SOURCES ${json_dir}/parse_test.c LINK json_fixture)
 dialplane_unit_test(json_errors SOURCES ${json_dir}/errors_test.c LINK json_fixture)
 dialplane_unit_test(json_round_trip SOURCES ${json_dir}/round_trip_test.c LINK json_fixture dialplane_descriptors)
+dialplane_unit_test(json_memory SOURCES ${json_dir}/memory_test.c LINK json_fixture)
+target_link_options(test_json_memory PRIVATE -Wl,--wrap=malloc,--wrap=realloc)

@@ -12,27 +12,31 @@
  * and Z. JSON_PRINT_COMPACT leaves out keys without a value (for jsonb columns). */
 enum json_print_mode { JSON_PRINT_CONTRACT, JSON_PRINT_COMPACT };
 
-/* Appends the JSON form of serialized `message` to out. False with err INTERNAL when the bytes are
- * not such a message, or RESOURCE_EXHAUSTED when out's limit is passed. */
+/* Appends the JSON form of serialized `message` to out. False, with out as it was before, and err
+ * INTERNAL when the bytes are not such a message or nest deeper than SCHEMA_DEPTH_LIMIT, or
+ * RESOURCE_EXHAUSTED when memory is short or out's limit is passed (or fewer than 64 bytes away:
+ * numbers are written into room for the longest). Linear in the size of the wire. */
 bool json_print(const struct schema *schema, const struct schema_message *message, struct str wire,
                 enum json_print_mode mode, struct buf *out, struct err *err);
 
 struct json_parse_options {
-    unsigned depth_limit; /* 0: 100 */
-    /* Keys of the root message that are skipped without a word: fields of it that are OUTPUT_ONLY
-     * always are. */
+    unsigned depth_limit; /* of objects and arrays; 0: SCHEMA_DEPTH_LIMIT. Recursion goes as deep. */
     /* When not NULL: called for every key of the root object that is a writable field, also for
-     * null ones (for update masks). */
+     * null ones (for update masks); of a tagged union for the member that "type" names. */
     void (*on_root_key)(void *context, const struct schema_field *field);
     void *context;
 };
 
-/* Appends the wire form of `text` to out. Strict RFC 8259: bad syntax sets err INVALID_ARGUMENT
- * with line and column
- * ("malformed JSON at line 3, column 14: expected ',' or '}'") and gives false. What is well-formed
- * but wrong (unknown key, wrong type, unknown enum word, number out of the type's range, duplicate
- * key, bad timestamp) is added to `violations` with its path, all of it, and gives true: the caller
- * looks at violations->count. Paths are relative to `message`. */
+/* Appends the wire form of `text` to out. Strict RFC 8259: bad syntax sets err INVALID_ARGUMENT,
+ * reason MALFORMED_JSON (TOO_DEEP), with line and column in characters ("malformed JSON at line 3,
+ * column 14: expected ',' or '}'") and gives false. What is well-formed but wrong (unknown key,
+ * wrong type, unknown enum word, number out of the type's range, duplicate key, bad timestamp) is
+ * added to `violations` with its path, all of it, and gives true: the caller looks at
+ * violations->count. Paths are relative to `message`, in snake_case; "" is the root itself.
+ * Fields that are OUTPUT_ONLY are skipped without a word, wherever they are. null is absent; an
+ * unset member of a oneof reads back as unset. Linear in the size of the text; out grows to about
+ * six times the text at most, and is as before when the result is false (RESOURCE_EXHAUSTED: out's
+ * limit, or memory). */
 bool json_parse(const struct schema *schema, const struct schema_message *message, struct str text,
                 const struct json_parse_options *options, struct buf *out,
                 struct violations *violations, struct err *err);

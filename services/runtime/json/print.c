@@ -28,6 +28,12 @@ bool json_print_problem(struct json_printer *printer, const struct schema_messag
     return false;
 }
 
+bool json_print_no_memory(struct json_printer *printer)
+{
+    printer->no_memory = true;
+    return false;
+}
+
 /* Counts the nesting that JSON shows: messages, Structs and ListValues. Lists and maps of fields
  * nest nothing by themselves. */
 bool json_print_enter(struct json_printer *printer, const struct schema_message *message)
@@ -49,7 +55,7 @@ static struct json_slot *take_slots(struct json_printer *printer, size_t count)
     } else {
         slots = malloc(count * sizeof(*slots)); /* bounded: fields of the .proto × depth */
         if (!slots) {
-            json_print_problem(printer, NULL, "memory is short");
+            json_print_no_memory(printer);
             return NULL;
         }
     }
@@ -299,7 +305,7 @@ bool json_print_gather(struct json_printer *printer, const struct schema_message
     uint8_t *memory = malloc(size ? size : 1);
 
     if (!memory)
-        return json_print_problem(printer, NULL, "memory is short");
+        return json_print_no_memory(printer);
     printer->scratch_left -= size;
     size = 0;
     for (at = first, left = count; left;) {
@@ -561,6 +567,7 @@ bool json_print(const struct schema *schema, const struct schema_message *messag
     printer.readable_end = at + wire.length;
     /* Far above what any sensible message needs, and still proportional to what came in. */
     printer.scratch_left = (size_t)64 * 1024 + 24 * wire.length;
+    printer.no_memory = false;
     printer.problem = NULL;
     printer.problem_message = NULL;
     printer.slots_used = 0;
@@ -569,6 +576,8 @@ bool json_print(const struct schema *schema, const struct schema_message *messag
     else if (json_print_message(&printer, message, json_span_of(at, wire.length)) && !out->failed)
         return true;
     out->length = start;
+    if (printer.no_memory)
+        return err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
     if (printer.problem)
         return err_set(err, ERR_INTERNAL, "BAD_MESSAGE", "cannot write a %s as JSON: %s%s%s",
                        message->full_name, printer.problem, printer.problem_message ? " in " : "",

@@ -23,7 +23,8 @@ struct json_printer {
     unsigned depth;
     const uint8_t *readable_end; /* of the memory that the message being printed lies in */
     size_t scratch_left;         /* bytes that merging and large maps may still take */
-    const char *problem;         /* why it failed; NULL: the buffer did */
+    bool no_memory;
+    const char *problem;         /* why it failed; NULL: memory or the buffer did */
     const char *problem_message; /* full name of the message it was found in, or NULL */
     size_t slots_used;
     struct json_slot slots[JSON_INLINE_SLOTS];
@@ -37,6 +38,7 @@ struct json_span {
 /* print.c */
 bool json_print_problem(struct json_printer *printer, const struct schema_message *message,
                         const char *problem);
+bool json_print_no_memory(struct json_printer *printer);
 bool json_print_enter(struct json_printer *printer, const struct schema_message *message);
 /* The message in whatever form JSON gives it. */
 bool json_print_message(struct json_printer *printer, const struct schema_message *message,

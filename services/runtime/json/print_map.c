@@ -169,7 +169,7 @@ bool json_print_map(struct json_printer *printer, const struct schema_field *fie
     struct json_key *keys = malloc(size);
 
     if (!keys)
-        return json_print_problem(printer, NULL, "memory is short");
+        return json_print_no_memory(printer);
     bool *repeated = (bool *)(keys + count);
 
     printer->scratch_left -= size;

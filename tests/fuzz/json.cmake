@@ -1,0 +1,8 @@
+if(DIALPLANE_FUZZ)
+  add_library(fuzz_json_schemas STATIC ${CMAKE_CURRENT_LIST_DIR}/json/schemas.c)
+  add_dependencies(fuzz_json_schemas json_everything)
+  target_compile_definitions(fuzz_json_schemas PRIVATE EVERYTHING_PROTOSET="${CMAKE_BINARY_DIR}/tests/unit/everything.protoset")
+  target_link_libraries(fuzz_json_schemas PRIVATE dialplane_flags PUBLIC dialplane_json dialplane_descriptors)
+endif()
+dialplane_fuzz_target(json_parse SOURCES ${CMAKE_CURRENT_LIST_DIR}/json/parse.c LINK fuzz_json_schemas)
+dialplane_fuzz_target(json_print SOURCES ${CMAKE_CURRENT_LIST_DIR}/json/print.c LINK fuzz_json_schemas)
