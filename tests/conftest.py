@@ -1,0 +1,212 @@
+"""What the tests of a running platform share: the platform itself, started as a user starts it, and small helpers over clients that we
+did not write (httpx, grpcio). Everything is on the loopback interface, in a folder of its own, and ends with the tests."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLES = ROOT / "tests" / "samples"
+PRESET = os.environ.get("DIALPLANE_PRESET", "release")
+SKILLBASE_CONFIG = json.loads((SAMPLES / "skillbase_salon.json").read_text())
+
+
+def free_ports(count):
+    """The first of `count` consecutive ports that nobody uses."""
+    for first in range(20000 + os.getpid() % 5000, 32000, count):
+        sockets = []
+        try:
+            for port in range(first, first + count):
+                s = socket.socket()
+                sockets.append(s)
+                s.bind(("127.0.0.1", port))
+            return first
+        except OSError:
+            continue
+        finally:
+            for s in sockets:
+                s.close()
+    raise RuntimeError("no free ports")
+
+
+class Platform:
+    """A platform of its own: PostgreSQL, three services, the gateway."""
+
+    def __init__(self, settings=None):
+        self.data = tempfile.mkdtemp(prefix="dialplane-test.", dir="/tmp")
+        os.chmod(self.data, 0o755)
+        self.port = free_ports(4)
+        self.http = f"127.0.0.1:{self.port}"
+        self.url = f"http://{self.http}"
+        self.skillbase = f"127.0.0.1:{self.port + 1}"
+        self.campaign = f"127.0.0.1:{self.port + 2}"
+        self.analytics = f"127.0.0.1:{self.port + 3}"
+        self.environment = dict(os.environ, DIALPLANE_PRESET=PRESET, **(settings or {}))
+        for name in ("DIALPLANE_DATABASE_URL", "DIALPLANE_DATA", "DIALPLANE_HTTP", "DIALPLANE_CMAKE_FLAGS"):
+            self.environment.pop(name, None)
+
+    def dev(self, *arguments, check=True):
+        return subprocess.run([str(ROOT / "dev"), *arguments], env=self.environment, check=check, timeout=300, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def start(self):
+        result = self.dev("up", "--detach", "--data", self.data, "--http", self.http, check=False)
+        if result.returncode != 0:
+            raise RuntimeError(f"./dev up failed:\n{result.stdout}")
+        return self
+
+    def stop(self):
+        self.dev("down", "--data", self.data, check=False)
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    def pid(self, process):
+        return int(Path(self.data, "run", f"{process}.pid").read_text())
+
+    def log(self, process):
+        return Path(self.data, "logs", f"{process}.log").read_text()
+
+    def postgres(self, action):
+        """stop (at once, as a crash) or start the private PostgreSQL, as its own user."""
+        data = Path(self.data, "postgres")
+        user = data.stat().st_uid
+        command = ["/usr/lib/postgresql/15/bin/pg_ctl", action, "-w", "-s", "-D", str(data)]
+        if action == "stop":
+            command += ["-m", "immediate"]
+        else:
+            command += ["-l", str(Path(self.data, "logs", "postgres.log")), "-o", f"-c unix_socket_directories='{self.data}/run'"]
+        def as_owner():
+            if os.getuid() == 0:
+                os.setgroups([])
+                os.setgid(data.stat().st_gid if data.stat().st_gid else user)
+                os.setuid(user)
+        subprocess.run(command, check=True, timeout=60, preexec_fn=as_owner, cwd="/", stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def restart(self, process):
+        """Kills one process (SIGKILL) and starts it again with the command line it had."""
+        pid = self.pid(process)
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+        environment = dict(line.split(b"=", 1) for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if b"=" in line)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3])
+        with open(Path(self.data, "logs", f"{process}.log"), "ab") as log:
+            child = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                     start_new_session=True)
+        Path(self.data, "run", f"{process}.pid").write_text(f"{child.pid}\n")
+
+
+def wait_until(condition, seconds=30, what="the condition"):
+    """Waits until condition() is true and gives its value. Bounded: a test that hangs says what it waited for."""
+    until = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > until:
+            raise AssertionError(f"{what} did not come about within {seconds} s")
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def platform():
+    platform = Platform()
+    try:
+        platform.start()
+        yield platform
+    finally:
+        platform.stop()
+
+
+class Api:
+    """The REST side, by httpx."""
+
+    def __init__(self, url):
+        self.client = httpx.Client(base_url=url, timeout=30)
+
+    def request(self, method, path, **arguments):
+        return self.client.request(method, path, **arguments)
+
+    def get(self, path, **parameters):
+        return self.client.get(path, params=parameters or None)
+
+    def ok(self, method, path, status=200, **arguments):
+        answer = self.client.request(method, path, **arguments)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def problem(self, method, path, status, **arguments):
+        """A request that must fail: checks the shape that every error has, and gives it."""
+        answer = self.client.request(method, path, **arguments)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
+        return check_problem(answer)
+
+    # What most tests begin with.
+    def company(self, **values):
+        unique = uuid.uuid4().hex[:12]
+        return self.ok("POST", "/api/companies", 201, json={"name": f"Company {unique}", "slug": f"company-{unique}", **values})
+
+    def skillbase(self, company, **values):
+        unique = uuid.uuid4().hex[:12]
+        body = {"company_id": company["id"], "name": "Salon", "slug": f"salon-{unique}", "is_published": True, "config": SKILLBASE_CONFIG}
+        return self.ok("POST", "/api/skillbases", 201, json={**body, **values})
+
+    def campaign(self, company, skillbase, **values):
+        body = {"company_id": company["id"], "skillbase_id": skillbase["id"], "name": "Campaign",
+                "daily_start_time": "00:00", "daily_end_time": "00:00", "calls_per_minute": 60000, "max_concurrent_calls": 1000}
+        return self.ok("POST", "/api/campaigns", 201, json={**body, **values})
+
+    def upload(self, campaign, text, name="contacts.csv"):
+        data = text.encode() if isinstance(text, str) else text
+        return self.ok("POST", f"/api/campaigns/{campaign['id']}/call-list", files={"file": (name, data, "text/csv")})
+
+
+def check_problem(answer):
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["type"] == "about:blank"
+    assert problem["status"] == answer.status_code
+    assert problem["title"]
+    assert problem["code"].isupper()
+    assert len(problem["detail"]) > 5
+    assert isinstance(problem["errors"], list)
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    return problem
+
+
+def fields(problem):
+    """field → message of a problem."""
+    return {error["field"]: error["message"] for error in problem["errors"]}
+
+
+@pytest.fixture(scope="session")
+def api(platform):
+    return Api(platform.url)
+
+
+@pytest.fixture(scope="session")
+def stubs(tmp_path_factory):
+    """The generated Python messages and method paths of our protos, made with protoc as any client would."""
+    out = tmp_path_factory.mktemp("stubs")
+    include = ["-I", str(ROOT / "proto"), "-I", "/usr/share/gocode/src/github.com/gogo/googleapis", "-I", "/usr/share/grpc-proto", "-I", "/usr/include"]
+    protos = sorted(str(p.relative_to(ROOT / "proto")) for p in (ROOT / "proto" / "dialplane").rglob("*.proto"))
+    subprocess.run(["protoc", f"--python_out={out}", *include, *protos, "google/api/annotations.proto", "google/api/http.proto",
+                    "google/rpc/status.proto", "google/rpc/error_details.proto", "grpc/health/v1/health.proto",
+                    "grpc/reflection/v1/reflection.proto", "grpc/reflection/v1alpha/reflection.proto"], check=True)
+    # google is a namespace that the installed protobuf package already has: ours is added to its path.
+    import sys
+    sys.path.insert(0, str(out))
+    import google
+    google.__path__.append(str(out / "google"))
+    # A folder named grpc would hide grpcio's module of that name.
+    (out / "grpc").rename(out / "grpc_protos")
+    return out
