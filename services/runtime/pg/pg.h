@@ -37,7 +37,8 @@ struct pg_options {
 
 /* Opens lazily: the pool exists at once and connects in the background. */
 struct pg_pool *pg_pool_new(struct loop *loop, const struct pg_options *options);
-/* Ends every connection; units still waiting get CANCELLED. */
+/* Ends every connection; units still waiting or under way get CANCELLED before this returns. Allowed inside a callback; sessions must
+ * still be closed. The memory goes at the end of the loop's turn, or in loop_free(). */
 void pg_pool_free(struct pg_pool *pool);
 /* True while at least one connection of each kind is up. */
 bool pg_pool_is_ready(const struct pg_pool *pool);
@@ -96,7 +97,10 @@ char *pg_text(const struct pg_result *result, int row, int column, struct arena 
  * a constraint into a sentence. */
 struct pg_outcome {
     const struct pg_result *result; /* of the last statement that returned rows or a count */
-    struct err err;                 /* UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED, INTERNAL (any SQL error; logged once by pg) */
+    /* UNAVAILABLE (lost, away, busy), DEADLINE_EXCEEDED, CANCELLED, RESOURCE_EXHAUSTED (queue full), ABORTED "RETRY" (serialization, deadlock, lock),
+     * INVALID_ARGUMENT (a text that cannot be stored), FAILED_PRECONDITION with the message of a RAISE whose SQLSTATE begins with DP (and its HINT
+     * as reason, when that is one UPPER_SNAKE word), INTERNAL (any other SQL error; logged once by pg, class 23 at debug only). */
+    struct err err;
     char sqlstate[6];               /* "23505", or empty */
     char constraint[64];            /* name of the violated constraint, or empty */
     char hint[160];                 /* HINT of a RAISE in our own functions, or empty */
@@ -110,7 +114,7 @@ struct pg_owner {
     const void *owner;
 };
 
-/* One SELECT. Retried once by itself on another connection when its connection was lost or a neighbour in the batch failed. The callback
+/* One SELECT, in a read-only session: a statement that writes or locks rows is refused by the server (25006). Retried once by itself on another connection when its connection was lost or a neighbour in the batch failed. The callback
  * always comes, exactly once, never before this returns. */
 void pg_read(struct pg_pool *pool, const struct pg_owner *owner, const struct pg_statement *statement,
              const struct pg_params *params, pg_callback *callback, void *context);
@@ -127,7 +131,8 @@ void pg_session_open(struct pg_pool *pool, const struct pg_owner *owner,
                      pg_session_callback *callback, void *context);
 void pg_session_query(struct pg_session *session, const struct pg_statement *statement,
                       const struct pg_params *params, pg_callback *callback, void *context);
-/* COPY … FROM STDIN: after the callback of pg_session_copy_begin, put data (text format). pg_session_copy_put gives false when the
+/* Its time limit is the owner's deadline, else statement_timeout_us. A row that the server refuses shows in the end's callback.
+ * COPY … FROM STDIN: after the callback of pg_session_copy_begin, put data (text format). pg_session_copy_put gives false when the
  * connection's output is over 256 KB: wait for on_drained before putting more. The end's callback has the row count. */
 void pg_session_copy_begin(struct pg_session *session, const struct pg_statement *statement,
                            pg_callback *callback, void *context);

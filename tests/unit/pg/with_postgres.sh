@@ -37,8 +37,12 @@ case "\$1" in
 start) $run "$bin/pg_ctl" -D "$dir/data" -w -t 60 -l "$dir/log" start >/dev/null 2>&1 </dev/null ;;
 stop) $run "$bin/pg_ctl" -D "$dir/data" -w -t 30 -m fast stop >/dev/null 2>&1 ;;
 kill) $run "$bin/pg_ctl" -D "$dir/data" -w -t 30 -m immediate stop >/dev/null 2>&1 ;;
-freeze) for pid in \$(head -n 1 "$dir/data/postmaster.pid") \$(pgrep -P "\$(head -n 1 "$dir/data/postmaster.pid")"); do kill -STOP "\$pid"; done ;;
-thaw) for pid in \$(head -n 1 "$dir/data/postmaster.pid") \$(pgrep -P "\$(head -n 1 "$dir/data/postmaster.pid")"); do kill -CONT "\$pid"; done ;;
+freeze | thaw)
+    main=\$(head -n 1 "$dir/data/postmaster.pid")
+    signal=STOP
+    [ "\$1" = freeze ] || signal=CONT
+    # The postmaster first, so that it starts no more children.
+    kill -\$signal \$main \$(cat /proc/\$main/task/\$main/children) ;;
 *) echo "usage: \$0 start|stop|kill|freeze|thaw" >&2; exit 2 ;;
 esac
 END
