@@ -114,8 +114,9 @@ struct pg_owner {
     const void *owner;
 };
 
-/* One SELECT, in a read-only session: a statement that writes or locks rows is refused by the server (25006). Retried once by itself on another connection when its connection was lost or a neighbour in the batch failed. The callback
- * always comes, exactly once, never before this returns. */
+/* One SELECT, in a read-only session: a statement that writes or locks rows is refused by the server (25006). Retried once by itself on
+ * another connection when its connection was lost or a neighbour in the batch failed. The callback always comes, exactly once, never
+ * before this returns. */
 void pg_read(struct pg_pool *pool, const struct pg_owner *owner, const struct pg_statement *statement,
              const struct pg_params *params, pg_callback *callback, void *context);
 /* One statement as a transaction of its own, acknowledged after commit. Never retried: a lost connection gives UNAVAILABLE with
