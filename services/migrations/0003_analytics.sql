@@ -2,6 +2,9 @@
 -- The agent alone numbers its call's events; a call's row says how far they are on disk (last_seq), so that a repeated report is
 -- recognised and a gap is refused. Skillbases and campaigns may be deleted: finished calls stay as history without them.
 
+-- What calls refer to, so that a call cannot name a campaign of another company.
+ALTER TABLE campaigns ADD CONSTRAINT campaigns_id_company_id_key UNIQUE (id, company_id);
+
 CREATE TABLE calls (
     id                uuid        NOT NULL,
     company_id        uuid        NOT NULL,
