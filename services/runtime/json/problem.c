@@ -94,17 +94,25 @@ static void put_path(struct buf *out, const struct json_path *path)
     put_step(out, path);
 }
 
+/* Beyond the limit only the count grows: a body made of nothing but mistakes must stay cheap. */
+static bool is_full(struct json_parser *parser)
+{
+    if (parser->violations->count < parser->violations->limit)
+        return false;
+    parser->violations->count++;
+    return true;
+}
+
 static void violate(struct json_parser *parser, const struct json_path *path, const char *message)
 {
     struct violations *violations = parser->violations;
     struct buf text;
 
-    if (violations->count >= violations->limit || !path) {
+    if (!path) {
         violations_add(violations, "", "%s", message);
         return;
     }
-    buf_init(&text,
-             32 * 1024); /* a step is at most 100 bytes, and there are at most depth_limit × 2 */
+    buf_init(&text, 32 * 1024); /* a step is at most 100 bytes; the depth limit bounds the steps */
     put_path(&text, path);
     char *field = buf_take_cstr(&text);
 
@@ -117,6 +125,8 @@ void json_violate(struct json_parser *parser, const struct json_path *path, cons
     char message[480];
     va_list arguments;
 
+    if (is_full(parser))
+        return;
     va_start(arguments, format);
     vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
@@ -178,9 +188,9 @@ void json_violate_unknown_key(struct json_parser *parser, const struct json_path
     const char *nearest = NULL;
     struct json_path at = {path, key.data, key.length, 0};
 
-    /* Beyond the limit only the count grows; the search is not worth its time. */
-    if (parser->violations->count < parser->violations->limit)
-        nearest = nearest_name(message, key);
+    if (is_full(parser))
+        return;
+    nearest = nearest_name(message, key);
     if (nearest)
         json_violate(parser, &at, "unknown key; did you mean \"%s\"?", nearest);
     else
@@ -284,6 +294,8 @@ void json_violate_value(struct json_parser *parser, const struct json_path *path
 {
     char expectation[300];
 
+    if (is_full(parser))
+        return;
     describe_field(field, expectation, sizeof(expectation));
     json_violate(parser, path, "must be %s%s got %s", expectation,
                  field->type == SCHEMA_ENUM ? ";" : ",", got);

@@ -80,9 +80,9 @@ static void test_everything(void **state)
     struct entropy entropy;
 
     (void)state;
-    check_all(fixture_schema(), 20, 1);
+    check_all(fixture_schema(), 10, 1);
     entropy_init_seeded(&entropy, 2);
-    for (int round = 0; round < 1500; round++)
+    for (int round = 0; round < 400; round++)
         check(fixture_schema(), fixture_message("Everything"), &entropy);
 }
 
@@ -95,7 +95,7 @@ static void test_the_contract(void **state)
     (void)state;
     if (!schema)
         fail_msg("%s", err.message);
-    check_all(schema, 60, 3);
+    check_all(schema, 12, 3);
     schema_free(schema);
 }
 
@@ -107,7 +107,7 @@ static void test_random_wire(void **state)
 
     (void)state;
     entropy_init_seeded(&entropy, 4);
-    for (int round = 0; round < 3000; round++) {
+    for (int round = 0; round < 1000; round++) {
         struct buf wire = {0}, text = {0};
         struct err err = {0};
 
