@@ -156,7 +156,8 @@ static bool parse_map(struct json_parser *parser, const struct json_path *path,
 
         if (!json_scan_key(parser, &raw, &escaped))
             return false;
-        struct json_path at = {path, raw.data, raw.length, 0};
+        struct json_path at = {path, raw.data, raw.length,
+                               key->type == SCHEMA_STRING ? JSON_KEY_QUOTED : JSON_KEY_BARE};
 
         if (!json_put_tag(parser, field->number, JSON_WIRE_BYTES) ||
             !json_open(parser, &frame, &extra) || !parse_map_key(parser, &at, key, raw, escaped))
@@ -169,7 +170,8 @@ static bool parse_map(struct json_parser *parser, const struct json_path *path,
         if (!json_after_value(parser, '{', &more))
             return false;
     }
-    return json_check_keys(parser, path, first_key);
+    return json_check_keys(parser, path, first_key,
+                           key->type == SCHEMA_STRING ? JSON_KEY_QUOTED : JSON_KEY_BARE);
 }
 
 /* Fields */

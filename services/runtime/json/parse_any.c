@@ -55,7 +55,7 @@ static bool parse_struct(struct json_parser *parser, const struct json_path *pat
 
         if (!json_scan_key(parser, &raw, &escaped))
             return false;
-        struct json_path at = {path, raw.data, raw.length, 0};
+        struct json_path at = {path, raw.data, raw.length, JSON_KEY_QUOTED};
 
         if (!json_put_tag(parser, 1, JSON_WIRE_BYTES) || !json_open(parser, &entry, &entry_extra))
             return false;
@@ -74,7 +74,7 @@ static bool parse_struct(struct json_parser *parser, const struct json_path *pat
         if (!json_after_value(parser, '{', &more))
             return false;
     }
-    return json_check_keys(parser, path, first_key);
+    return json_check_keys(parser, path, first_key, JSON_KEY_QUOTED);
 }
 
 /* [value, …] as `repeated Value values = 1`. */

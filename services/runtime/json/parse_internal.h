@@ -13,10 +13,13 @@ struct json_path {
     const struct json_path *parent;
     const char *key; /* NULL: an element */
     size_t length;   /* of the key; JSON_PATH_NAME: it ends with NUL */
-    size_t index;    /* of the element */
+    size_t index;    /* of the element; of a key one of enum json_key_style */
 };
 
 #define JSON_PATH_NAME SIZE_MAX
+/* As schema_check() writes them: a["k"] for maps of strings and Structs, a[5] for other maps, a.k
+ * for what should be a field. */
+enum json_key_style { JSON_KEY_QUOTED, JSON_KEY_BARE, JSON_KEY_DOTTED };
 
 /* A message inside the output whose length is not known yet, or needs more than the one byte kept
  * for it. */
@@ -110,7 +113,8 @@ bool json_put_text(struct json_parser *parser, uint32_t field, struct str raw, b
 bool json_remember_key(struct json_parser *parser, struct json_seen_key key);
 /* Duplicates among the keys remembered since `first` become violations below `path`; forgets them.
  */
-bool json_check_keys(struct json_parser *parser, const struct json_path *path, size_t first);
+bool json_check_keys(struct json_parser *parser, const struct json_path *path, size_t first,
+                     enum json_key_style style);
 
 /* parse_value.c: scalars. */
 /* The value at parser->at, not null, written with its tag when `tagged`. `keep_default`: also when

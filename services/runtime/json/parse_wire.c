@@ -162,7 +162,7 @@ bool json_remember_key(struct json_parser *parser, struct json_seen_key key)
 
 static void report_repeated(struct json_parser *parser, const struct json_path *path,
                             const struct json_seen_key *seen, size_t count, struct json_key *keys,
-                            bool *repeated)
+                            bool *repeated, enum json_key_style style)
 {
     for (size_t i = 0; i < count; i++)
         keys[i] = (struct json_key){.data = parser->out->data + seen[i].wire_at,
@@ -171,13 +171,15 @@ static void report_repeated(struct json_parser *parser, const struct json_path *
         return;
     for (size_t i = 0; i < count; i++)
         if (repeated[i]) {
-            struct json_path at = {path, parser->start + seen[i].text_at, seen[i].text_length, 0};
+            struct json_path at = {path, parser->start + seen[i].text_at, seen[i].text_length,
+                                   style};
 
             json_violate(parser, &at, "duplicate key");
         }
 }
 
-bool json_check_keys(struct json_parser *parser, const struct json_path *path, size_t first)
+bool json_check_keys(struct json_parser *parser, const struct json_path *path, size_t first,
+                     enum json_key_style style)
 {
     const struct json_seen_key *seen = parser->keys + first;
     size_t count = parser->key_count - first;
@@ -189,14 +191,14 @@ bool json_check_keys(struct json_parser *parser, const struct json_path *path, s
         struct json_key keys[JSON_KEYS_SMALL];
         bool repeated[JSON_KEYS_SMALL];
 
-        report_repeated(parser, path, seen, count, keys, repeated);
+        report_repeated(parser, path, seen, count, keys, repeated, style);
         return true;
     }
     struct json_key *keys = malloc(count * (sizeof(*keys) + sizeof(bool)));
 
     if (!keys)
         return json_no_memory(parser);
-    report_repeated(parser, path, seen, count, keys, (bool *)(keys + count));
+    report_repeated(parser, path, seen, count, keys, (bool *)(keys + count), style);
     free(keys);
     return true;
 }

@@ -80,8 +80,10 @@ static void put_step(struct buf *out, const struct json_path *step)
     size_t length = cut(key, MOST_KEY_BYTES);
     const char *more = length < key.length ? "…" : "";
 
-    if (is_plain_key(key))
+    if (step->length == JSON_PATH_NAME || (step->index == JSON_KEY_DOTTED && is_plain_key(key)))
         buf_printf(out, "%s%.*s%s", out->length ? "." : "", (int)length, key.data, more);
+    else if (step->index == JSON_KEY_BARE && is_plain_key(key))
+        buf_printf(out, "[%.*s%s]", (int)length, key.data, more);
     else /* as it is spelled in the text, which may have escapes in it */
         buf_printf(out, "[\"%.*s%s\"]", (int)length, key.data, more);
 }
@@ -186,7 +188,7 @@ void json_violate_unknown_key(struct json_parser *parser, const struct json_path
                               const struct schema_message *message, struct str key)
 {
     const char *nearest = NULL;
-    struct json_path at = {path, key.data, key.length, 0};
+    struct json_path at = {path, key.data, key.length, JSON_KEY_DOTTED};
 
     if (is_full(parser))
         return;

@@ -180,7 +180,8 @@ static void test_wrong_types(void **state)
          "mask: must be field names joined by commas such as \"name,isActive\", got \"a,,b\""},
         {"{\"st\":[]}", "st: must be an object, got array"},
         {"{\"list\":{}}", "list: must be an array, got object"},
-        {"{\"st\":{\"a\":[1,1e999]}}", "st.a[1]: must be a number of at most 1.7e308, got 1e999"},
+        {"{\"st\":{\"a\":[1,1e999]}}",
+         "st[\"a\"][1]: must be a number of at most 1.7e308, got 1e999"},
         {"{\"wi\":\"x\"}", "wi: must be an integer between -9223372036854775808 and "
                            "9223372036854775807, got \"x\""},
         {"{\"s\":\"ok\",\"i32\":\"аббревиатура, которая слишком длинна, чтобы её показать\"}",
@@ -205,12 +206,12 @@ static void test_paths(void **state)
          "ri[2]: must be an integer between -2147483648 and 2147483647, got \"x\"\n"
          "rs[0]: must not be null"},
         {"{\"mss\":{\"a\":null,\"b c\":5}}",
-         "mss.a: must not be null\nmss[\"b c\"]: must be a string, got number"},
+         "mss[\"a\"]: must not be null\nmss[\"b c\"]: must be a string, got number"},
         {"{\"mie\":{\"x\":{},\"1.5\":{},\"2\":{\"s\":1}}}",
-         "mie.x: must be an integer between -2147483648 and 2147483647, got \"x\"\n"
+         "mie[x]: must be an integer between -2147483648 and 2147483647, got \"x\"\n"
          "mie[\"1.5\"]: must be an integer between -2147483648 and 2147483647, got \"1.5\"\n"
-         "mie.2.s: must be a string, got number"},
-        {"{\"mbi\":{\"1\":1}}", "mbi.1: must be true or false, got \"1\""},
+         "mie[2].s: must be a string, got number"},
+        {"{\"mbi\":{\"1\":1}}", "mbi[1]: must be true or false, got \"1\""},
         {"{\"maxTokens\":\"x\"}", /* always the name that JSON shows */
          "max_tokens: must be an integer between -2147483648 and 2147483647, got \"x\""},
         {"{\"any\":{\"@type\":\"a/json.test.Turn\",\"role\":5}}",
@@ -259,9 +260,9 @@ static void test_duplicates(void **state)
         {"{\"secret\":1,\"secret\":2}", "secret: duplicate key"},
         {"{\"mss\":{\"a\":\"1\",\"b\":\"2\",\"\\u0061\":\"3\"}}",
          "mss[\"\\u0061\"]: duplicate key"},
-        {"{\"mie\":{\"1\":{},\"-0\":{},\"0\":{}}}", "mie.0: duplicate key"},
+        {"{\"mie\":{\"1\":{},\"-0\":{},\"0\":{}}}", "mie[0]: duplicate key"},
         {"{\"st\":{\"a\":{\"x\":1,\"x\":2},\"b\":1,\"a\":2}}",
-         "st.a.x: duplicate key\nst.a: duplicate key"},
+         "st[\"a\"][\"x\"]: duplicate key\nst[\"a\"]: duplicate key"},
         {"{\"any\":{\"@type\":\"a/json.test.Turn\",\"@type\":\"a/json.test.Turn\"}}",
          "any.@type: duplicate key"},
         {"{\"any\":{\"role\":\"x\",\"@type\":\"a/json.test.Turn\",\"role\":\"y\"}}",
@@ -286,7 +287,7 @@ static void test_duplicates_in_large_objects(void **state)
         buf_printf(&text, "\"k%d\":%d,", i == 77 ? 5 : i, i);
     buf_put_cstr(&text, "\"k99\":1}}");
     assert_string_equal(fixture_complaints_bytes("Everything", buf_str(&text)),
-                        "st.k5: duplicate key\nst.k99: duplicate key");
+                        "st[\"k5\"]: duplicate key\nst[\"k99\"]: duplicate key");
     buf_done(&text);
 }
 
