@@ -689,9 +689,11 @@ begin
         perform complete_if_done(c.id);
     end loop;
     -- Nothing. A row that another claim holds right now is past its idle_until and counts as soon.
-    try_again_ms := (select least(1000, greatest(20, extract(epoch from min(w.idle_until) - dispatch_now()) * 1000))::integer
-                     from campaign_pacing w
-                     where w.status = 'running' and (company is null or w.company_id = company) and (campaign is null or w.campaign_id = campaign));
+    at := dispatch_now();
+    try_again_ms := (select least(1000, greatest(20, extract(epoch from greatest(min(w.idle_until), at) - at) * 1000))
+                     from campaign_pacing w join companies o on o.id = w.company_id and o.is_active
+                     where w.status = 'running' and w.idle_until < 'infinity'
+                         and (company is null or w.company_id = company) and (campaign is null or w.campaign_id = campaign));
     try_again_ms := coalesce(try_again_ms, 1000);
     return next;
 end $$;
@@ -761,10 +763,10 @@ language sql as $$
     ), kept as (
         update live_calls l set lease_until = dispatch_now() + lease from locked k
         where l.call_id = k.call_id and (l.dialed_at is not null or l.lease_until > dispatch_now())
-        returning l.call_id, l.lease_until, l.campaign_id
+        returning l.call_id, l.fence, l.lease_until, l.campaign_id
     )
     select q.call_id, case when k.call_id is null then 'lost' when c.status = 'cancelled' then 'end' else 'held' end, k.lease_until
-    from asked q left join kept k on k.call_id = q.call_id left join campaigns c on c.id = k.campaign_id
+    from asked q left join kept k on k.call_id = q.call_id and k.fence = q.fence left join campaigns c on c.id = k.campaign_id
     order by q.position
 $$;
 
