@@ -2,6 +2,7 @@
  * is also the one that is asked to stop. */
 #include "app/app.h"
 #include "base/log.h"
+#include "gateway/pages/docs.h"
 #include "gateway/pages/pages.h"
 #include "gateway/worker.h"
 
@@ -169,7 +170,7 @@ static bool start_shared(struct err *err)
     if (!gateway.cors)
         return false;
     gateway.pages = pages_new(pages_directory, err);
-    return gateway.pages != NULL;
+    return gateway.pages && docs_add(gateway.pages, gateway.schema, err);
 }
 
 static bool start_workers(struct err *err)

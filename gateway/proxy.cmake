@@ -34,10 +34,16 @@ add_custom_command(
           -P ${CMAKE_CURRENT_LIST_DIR}/pages/embed.cmake
   DEPENDS ${page_files} ${CMAKE_CURRENT_LIST_DIR}/pages/embed.cmake
   VERBATIM)
+set(docs ${CMAKE_CURRENT_BINARY_DIR}/docs)
+add_custom_command(
+  OUTPUT ${docs}/docs_assets.o
+  COMMAND ${CMAKE_COMMAND} -DOUT=${docs} -P ${CMAKE_CURRENT_LIST_DIR}/pages/docs/fetch.cmake
+  DEPENDS ${CMAKE_CURRENT_LIST_DIR}/pages/docs/fetch.cmake
+  VERBATIM)
 dialplane_gateway_part(pages
-  SOURCES health.c metrics.c static.c
+  SOURCES docs.c health.c metrics.c openapi.c openapi_schema.c openapi_writer.c static.c
   LINK dialplane_gateway_call dialplane_app)
-target_sources(dialplane_gateway_pages PRIVATE ${pages_c})
+target_sources(dialplane_gateway_pages PRIVATE ${pages_c} ${docs}/docs_assets.o)
 
 find_package(Threads REQUIRED)
 dialplane_executable(dialplane-gateway

@@ -19,9 +19,11 @@
 #define DEPTH_MAX 8
 #define PATH_SIZE 1024
 
-/* Scripts and styles of our own only; the console talks to this server, by WebSocket too. */
+/* Scripts and styles of our own only (ReDoc makes its search worker itself); the console talks to
+ * this server, by WebSocket too. */
 #define CONTENT_SECURITY_POLICY                                                                    \
-    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; connect-src "     \
+    "default-src 'self'; worker-src 'self' blob:; img-src 'self' data:; style-src 'self' "         \
+    "'unsafe-inline'; connect-src "                                                                \
     "'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 
 struct page {
