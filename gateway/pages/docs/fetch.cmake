@@ -47,6 +47,5 @@ asset(redoc.js ${OUT}/redoc/package/bundles/redoc.standalone.js "${redoc_ok}")
 
 execute_process(COMMAND ld -r -z noexecstack -b binary -o docs_assets.o swagger_ui.css swagger_ui.js redoc.js
                 WORKING_DIRECTORY ${OUT} COMMAND_ERROR_IS_FATAL ANY)
-execute_process(COMMAND objcopy --rename-section .data=.rodata,alloc,load,readonly,data,contents
-                        --add-section .note.GNU-stack=/dev/null docs_assets.o
+execute_process(COMMAND objcopy --rename-section .data=.rodata,alloc,load,readonly,data,contents docs_assets.o
                 WORKING_DIRECTORY ${OUT} COMMAND_ERROR_IS_FATAL ANY)
