@@ -20,8 +20,8 @@ bool json_print(const struct schema *schema, const struct schema_message *messag
                 enum json_print_mode mode, struct buf *out, struct err *err);
 
 struct json_parse_options {
-    unsigned
-        depth_limit; /* of objects and arrays; 0: SCHEMA_DEPTH_LIMIT. Recursion goes as deep. */
+    /* Of objects and arrays; recursion goes as deep. 0: SCHEMA_DEPTH_LIMIT. */
+    unsigned depth_limit;
     /* When not NULL: called for every key of the root object that is a writable field, also for
      * null ones (for update masks); of a tagged union for the member that "type" names. */
     void (*on_root_key)(void *context, const struct schema_field *field);
