@@ -1,0 +1,81 @@
+"""The README is true: its tours run as pasted, every file and function it names exists, every setting it lists is one."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import PRESET, ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def tour(name):
+    return re.search(rf"<!-- tour:{name} -->\n```\w+\n(.*?)```", README, re.S).group(1)
+
+
+def test_tour_with_curl(platform, tmp_path):
+    script = tour("curl").replace("http://localhost:8000", platform.url)
+    assert platform.url in script
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, text=True, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    out = done.stdout
+    assert 'unknown state \\"confirm\\"' in out and "must be between 0 and 2, got 3.5" in out
+    assert re.search(r'"created":\d{3}', out), out
+    assert '"status":"running"' in out
+    assert '"lease_expires_at":"2' in out
+    watched = (tmp_path / "watched.ndjson").read_text()
+    assert [re.search('"type":"(.*?)"', line).group(1) for line in watched.splitlines()][0] == "init"
+    assert '"content":"Hello!"' in watched
+    assert '"outcome":"success"' in watched.splitlines()[-1]
+    assert '"avg_eou_latency":512' in out
+    assert '"total_calls":1' in out
+    assert '"completed_tasks":1' in out
+
+
+def test_tour_with_python(platform, api):
+    company = api.company()
+    script = tour("python").replace('"127.0.0.1:8001"', f'"{platform.skillbase}"')
+    assert platform.skillbase in script
+    done = subprocess.run(["/usr/bin/python3", "-c", script], text=True, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "dialplane.v1.CompanyService" in done.stdout and "dialplane.v1.SkillbaseService" in done.stdout
+    # ten of them by name: whichever they are, they are companies
+    assert len(re.findall(r"^[0-9a-f-]{36} ", done.stdout, re.M)) >= 1, company
+
+
+NAMED = re.findall(r"`([a-z0-9_/]+\.c): (\w+)`", README)
+
+
+def test_readme_names_functions():
+    assert len(NAMED) >= 12
+
+
+@pytest.mark.parametrize("path,function", NAMED)
+def test_named_function_exists(path, function):
+    text = (ROOT / path).read_text()
+    assert re.search(rf"^[a-z].*\b{function}\(", text, re.M), f"{path} has no {function}()"
+
+
+def test_named_paths_exist():
+    layout = re.search(r"## Layout.*?```\n(.*?)```", README, re.S).group(1)
+    paths = [part for line in layout.splitlines() for part in re.split(r", (?=clients/)", line.split("  ")[0].strip())]
+    for path in paths + re.findall(r"`((?:services|tests|proto|gateway|clients)/[\w/.]+)`", README):
+        path = path.rstrip(",")
+        for name in ("skillbase", "campaign", "analytics"):
+            assert (ROOT / path.replace("<name>", name)).exists(), path
+
+
+def test_settings_exist():
+    helps = "".join(subprocess.run([str(ROOT / "build" / PRESET / "bin" / f"dialplane-{name}"), "--help"], text=True, capture_output=True,
+                                   timeout=20).stdout for name in ("skillbase", "campaign", "analytics", "gateway"))
+    table = README.split("## Configuration")[1].split("## Layout")[0]
+    flags = re.findall(r"`--([a-z-]+)`", table)
+    variables = re.findall(r"`(DIALPLANE_[A-Z_]+)`", table)
+    assert len(flags) > 10 and len(variables) > 15
+    for flag in flags:
+        assert re.search(rf"--(\[no-\])?{flag}\b", helps), flag
+    for variable in variables:
+        assert variable in helps, variable
