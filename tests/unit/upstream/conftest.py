@@ -32,8 +32,9 @@ class Protos:
 class FakeService(grpc.GenericRpcHandler):
     """Every method of every service; what it does is self.behaviours[method name](request or iterator, context)."""
 
-    def __init__(self, protos, port=0):
+    def __init__(self, protos, port=0, options=()):
         self.protos = protos
+        self.options = [("grpc.so_reuseport", 0), *options]
         self.behaviours = {}
         self.calls = []  # (method, request, metadata)
         self.port = port
@@ -41,7 +42,7 @@ class FakeService(grpc.GenericRpcHandler):
         self.start()
 
     def start(self):
-        self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(32), options=[("grpc.so_reuseport", 0)])
+        self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(32), options=self.options)
         self.server.add_generic_rpc_handlers((self,))
         self.port = self.server.add_insecure_port(f"127.0.0.1:{self.port}")
         self.server.start()
