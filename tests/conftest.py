@@ -45,15 +45,27 @@ class Platform:
     def __init__(self, settings=None):
         self.data = tempfile.mkdtemp(prefix="dialplane-test.", dir="/tmp")
         os.chmod(self.data, 0o755)
-        self.port = free_ports(4)
-        self.http = f"127.0.0.1:{self.port}"
-        self.url = f"http://{self.http}"
-        self.skillbase = f"127.0.0.1:{self.port + 1}"
-        self.campaign = f"127.0.0.1:{self.port + 2}"
-        self.analytics = f"127.0.0.1:{self.port + 3}"
+        self._address(f"127.0.0.1:{free_ports(4)}")
         self.environment = dict(os.environ, DIALPLANE_PRESET=PRESET, **(settings or {}))
         for name in ("DIALPLANE_DATABASE_URL", "DIALPLANE_DATA", "DIALPLANE_HTTP", "DIALPLANE_CMAKE_FLAGS"):
             self.environment.pop(name, None)
+
+    @classmethod
+    def running(cls, data, http):
+        """One that runs already, and stays."""
+        platform = cls.__new__(cls)
+        platform.data = data
+        platform._address(http)
+        return platform
+
+    def _address(self, http):
+        host, port = http.rsplit(":", 1)
+        self.port = int(port)
+        self.http = http
+        self.url = f"http://{http}"
+        self.skillbase = f"{host}:{self.port + 1}"
+        self.campaign = f"{host}:{self.port + 2}"
+        self.analytics = f"{host}:{self.port + 3}"
 
     def dev(self, *arguments, check=True):
         return subprocess.run([str(ROOT / "dev"), *arguments], env=self.environment, check=check, timeout=300, text=True,
@@ -119,6 +131,10 @@ def wait_until(condition, seconds=30, what="the condition"):
 
 @pytest.fixture(scope="session")
 def platform():
+    running = os.environ.get("DIALPLANE_TEST_PLATFORM")
+    if running:  # "DATA HOST:PORT" of one that ./dev up has started: for quick rounds while writing tests
+        yield Platform.running(*running.split())
+        return
     platform = Platform()
     try:
         platform.start()
