@@ -23,10 +23,9 @@ static bool split(const char *listen, char *host, size_t host_size, char *port, 
     const char *colon = strrchr(listen, ':');
     if (!colon || !colon[1] || strlen(colon + 1) >= port_size)
         return false;
-    for (const char *c = colon + 1; *c; c++) {
-        if (*c < '0' || *c > '9')
-            return false;
-    }
+    uint64_t number; /* core would take 99999 for 34463 */
+    if (!str_parse_uint64(str_from(colon + 1), &number) || number > 65535)
+        return false;
     size_t length = (size_t)(colon - listen);
     if (length >= 2 && listen[0] == '[' && listen[length - 1] == ']') {
         listen++;

@@ -17,7 +17,15 @@
  * with the process. */
 __attribute__((noreturn)) static void refuse(const struct running *running, const struct err *err)
 {
-    fprintf(stderr, "%s: %s\n", running->service->process, err->message);
+    /* libpq writes its hints on lines of their own. */
+    char line[sizeof(err->message)];
+    size_t length = 0;
+    for (const char *c = err->message; *c; c++) {
+        bool space = *c == ' ' || *c == '\n' || *c == '\t';
+        if (!space || (length && line[length - 1] != ' '))
+            line[length++] = space ? ' ' : *c;
+    }
+    fprintf(stderr, "%s: %.*s\n", running->service->process, (int)length, line);
     fflush(NULL);
     _exit(1);
 }
