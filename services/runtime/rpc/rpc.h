@@ -54,7 +54,7 @@ struct rpc_options {
     const char *listen;             /* "127.0.0.1:7001" or "unix:/path"; port 0 takes a free one */
     bool allow_insecure;            /* else an address that is not loopback or unix is refused */
     unsigned armed_requests;        /* 0: 64 a method */
-    unsigned max_concurrent_streams; /* 0: 1024 a connection */
+    unsigned max_concurrent_streams; /* 0: 8192 a connection; max_calls bounds them all */
     unsigned max_calls;             /* 0: 20000 in flight; more get RESOURCE_EXHAUSTED */
     unsigned max_receive_bytes;     /* 0: 4 MB a message */
     unsigned stream_message_bytes;  /* 0: 4 MB */

@@ -21,7 +21,7 @@ static void set_defaults(struct rpc_options *options)
     if (!options->armed_requests)
         options->armed_requests = 64;
     if (!options->max_concurrent_streams)
-        options->max_concurrent_streams = 1024;
+        options->max_concurrent_streams = 8192;
     if (!options->max_calls)
         options->max_calls = 20000;
     if (!options->max_receive_bytes)
