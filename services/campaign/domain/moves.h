@@ -1,11 +1,8 @@
 /* moves: the state machine of a campaign as one table.
  *
- *            ┌──────── pause ───────┐
- *            ▼                      │
- *   draft ─ start ─▶ running ◀─ start ─ paused
- *     │                │  │ last task    │ ends
- *     │                │  └──────▶ completed ─ start (when it has new tasks) ─▶ running
- *     └──── cancel ────┴──────────── cancel ──▶ cancelled
+ *   draft ── start ──▶ running ── pause ──▶ paused ── start ──▶ running
+ *   running, paused ── the last task ends ──▶ completed ── start, with new tasks ──▶ running
+ *   draft, running, paused ── cancel ──▶ cancelled
  *
  * SQL's move_campaign() takes the allowed states from here and checks them under the campaign's
  * lock. */

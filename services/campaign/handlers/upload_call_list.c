@@ -1,11 +1,10 @@
 /* UploadCallList: from the stream to COPY in constant memory, all or nothing.
  *
- *   first message ─▶ session ─▶ BEGIN ─▶ campaign there? ─▶ temporary table ─▶ COPY ─▶ ┐
- *   ┌──────────────────────────────────────────────────────────────────────────────────┘
- *   └▶ piece ─▶ worker thread (rows, phones) ─▶ COPY data ─ drained ─▶ next message … half-close ─▶
- * rest of the rows ▲                                               │ │
- *        └───────────────────────────────────────────────┘          end of COPY ─▶ finish_upload()
- * ─▶ COMMIT ─▶ reply
+ *   first message ─▶ session ─▶ BEGIN ─▶ campaign there? ─▶ temporary table ─▶ COPY ─▶ its piece:
+ *
+ *   ┌▶ piece ─▶ worker thread (rows, phones) ─▶ COPY data ─▶ drained ─▶ next message ─┐
+ *   └────────────────────────────────────────────────────────────────────────────────┘
+ *   half-close ─▶ the worker's rest ─▶ end of COPY ─▶ rows become tasks ─▶ COMMIT ─▶ reply
  *
  * One thing is under way at any time: waiting for the client, a statement, the worker, or the
  * connection's output. A client that goes away is noticed at once while we wait for it, else when
@@ -20,6 +19,8 @@
 
 /* A piece of 1 MiB may be all escapes. */
 #define OUT_LIMIT_BYTES ((size_t)32 * 1024 * 1024)
+/* Of the temporary table, in one statement: 16 MB, some 100,000 rows. */
+#define PAGES_AT_ONCE 2048
 #define PARAMS_ARENA_BYTES ((size_t)64 * 1024)
 
 struct upload {
@@ -31,10 +32,12 @@ struct upload {
     char *campaign_id, *file_name;
     char id[UUID_TEXT_SIZE];
     int64_t bytes;
-    bool is_idle;                                    /* waits for the client */
-    bool has_ended;                                  /* the client has half-closed */
-    bool is_gone;                                    /* the client has gone away */
-    Dialplane__V1__UploadCallListResponse *response; /* in the call's arena; before the commit */
+    bool is_idle;             /* waits for the client */
+    bool has_ended;           /* the client has half-closed */
+    bool is_gone;             /* the client has gone away */
+    int64_t next_page, pages; /* of the temporary table: what has become tasks, and all */
+    struct arena *stretch;    /* of the statement that makes some of them tasks */
+    int64_t staged, created;
 };
 
 /* ---- The end ---- */
@@ -45,6 +48,7 @@ static void upload_free(struct upload *upload)
     call_list_free(upload->work.list);
     buf_done(&upload->work.in);
     buf_done(&upload->work.out);
+    arena_free(upload->stretch);
     arena_free(upload->arena);
     free(upload);
 }
@@ -314,7 +318,9 @@ void upload_call_list_gone(struct rpc_call *call)
 
 /* ---- All rows are staged ---- */
 
-static void on_finished(void *context, const struct pg_outcome *outcome);
+static void on_opened(void *context, const struct pg_outcome *outcome);
+static void on_inserted(void *context, const struct pg_outcome *outcome);
+static void on_closed(void *context, const struct pg_outcome *outcome);
 static void on_committed(void *context, const struct pg_outcome *outcome);
 
 static void on_copied(void *context, const struct pg_outcome *outcome)
@@ -326,37 +332,37 @@ static void on_copied(void *context, const struct pg_outcome *outcome)
         return;
     param_scope(&params, upload->call);
     pg_param_text(&params, upload->campaign_id);
-    pg_param_text(&params, upload->id);
-    pg_param_text(&params, upload->file_name);
-    pg_param_int64(&params, call_list_total(upload->work.list));
-    pg_param_int64(&params, call_list_error_count(upload->work.list));
-    pg_session_query(upload->session, &sql_finish_upload, &params, on_finished, upload);
+    pg_session_query(upload->session, &sql_open_upload, &params, on_opened, upload);
 }
 
-static void on_finished(void *context, const struct pg_outcome *outcome)
+static void insert_more(struct upload *upload)
 {
-    enum { COLUMN_VERDICT, COLUMN_CREATED, COLUMN_DUPLICATES, COLUMN_DETAIL };
-    struct upload *upload = context;
-    Dialplane__V1__UploadCallListResponse *response;
+    /* Of its own: a large file has many stretches. */
+    struct pg_params params = {.arena = arena_new(4096)};
 
-    if (upload->is_gone) {
-        fail_gone(upload);
+    upload->stretch = params.arena;
+    if (!params.arena) {
+        fail_code(upload, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
         return;
     }
-    if (!outcome->result) {
-        /* The campaign was deleted while its tasks went in. */
-        if (!strcmp(outcome->sqlstate, "23503"))
-            fail_unknown(upload);
-        else
-            fail(upload, &outcome->err);
+    pg_param_text(&params, upload->campaign_id);
+    pg_param_int64(&params, upload->next_page);
+    upload->next_page += PAGES_AT_ONCE;
+    pg_param_int64(&params, upload->next_page);
+    pg_session_query(upload->session, &sql_insert_upload_rows, &params, on_inserted, upload);
+}
+
+static void on_opened(void *context, const struct pg_outcome *outcome)
+{
+    enum { COLUMN_VERDICT, COLUMN_DETAIL, COLUMN_PAGES };
+    struct upload *upload = context;
+
+    if (is_over(upload, outcome))
         return;
-    }
     struct str verdict = pg_str(outcome->result, 0, COLUMN_VERDICT);
 
     if (str_equal_cstr(verdict, "not_found")) {
         fail_unknown(upload);
-    } else if (str_equal_cstr(verdict, "ended")) {
-        fail_ended(upload);
     } else if (str_equal_cstr(verdict, "bad_zone")) {
         struct str zone = pg_str(outcome->result, 0, COLUMN_DETAIL);
         struct err err = {0};
@@ -365,26 +371,65 @@ static void on_finished(void *context, const struct pg_outcome *outcome)
                 "the database does not know the time zone \"%.*s\"", (int)zone.length, zone.data);
         fail(upload, &err);
     } else {
-        response = arena_alloc(rpc_call_arena(upload->call), sizeof(*response));
-        if (!response) {
-            fail_code(upload, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
-            return;
-        }
-        dialplane__v1__upload_call_list_response__init(response);
-        response->total = call_list_total(upload->work.list);
-        response->created = pg_int64(outcome->result, 0, COLUMN_CREATED);
-        response->duplicates = pg_int64(outcome->result, 0, COLUMN_DUPLICATES);
-        response->error_count = call_list_error_count(upload->work.list);
-        upload->response = response;
-        pg_session_query(upload->session, &sql_commit_upload, NULL, on_committed, upload);
+        upload->pages = pg_int64(outcome->result, 0, COLUMN_PAGES);
+        insert_more(upload);
     }
+}
+
+static void on_inserted(void *context, const struct pg_outcome *outcome)
+{
+    enum { COLUMN_STAGED, COLUMN_CREATED };
+    struct upload *upload = context;
+
+    arena_free(upload->stretch);
+    upload->stretch = NULL;
+    /* A foreign key: the campaign was deleted while its tasks went in. */
+    if (!outcome->result && !strcmp(outcome->sqlstate, "23503")) {
+        fail_unknown(upload);
+        return;
+    }
+    if (is_over(upload, outcome))
+        return;
+    upload->staged += pg_int64(outcome->result, 0, COLUMN_STAGED);
+    upload->created += pg_int64(outcome->result, 0, COLUMN_CREATED);
+    if (upload->next_page < upload->pages) {
+        insert_more(upload);
+        return;
+    }
+    struct pg_params params = {.arena = upload->arena};
+
+    pg_param_text(&params, upload->campaign_id);
+    pg_param_text(&params, upload->id);
+    pg_param_text(&params, upload->file_name);
+    pg_param_int64(&params, call_list_total(upload->work.list));
+    pg_param_int64(&params, upload->created);
+    pg_param_int64(&params, upload->staged - upload->created);
+    pg_param_int64(&params, call_list_error_count(upload->work.list));
+    pg_session_query(upload->session, &sql_close_upload, &params, on_closed, upload);
+}
+
+static void on_closed(void *context, const struct pg_outcome *outcome)
+{
+    enum { COLUMN_VERDICT };
+    struct upload *upload = context;
+
+    if (is_over(upload, outcome))
+        return;
+    struct str verdict = pg_str(outcome->result, 0, COLUMN_VERDICT);
+
+    if (str_equal_cstr(verdict, "not_found"))
+        fail_unknown(upload);
+    else if (str_equal_cstr(verdict, "ended"))
+        fail_ended(upload);
+    else
+        pg_session_query(upload->session, &sql_commit_upload, NULL, on_committed, upload);
 }
 
 static void on_committed(void *context, const struct pg_outcome *outcome)
 {
     struct upload *upload = context;
     struct rpc_call *call = upload->call;
-    Dialplane__V1__UploadCallListResponse *response = upload->response;
+    Dialplane__V1__UploadCallListResponse response = DIALPLANE__V1__UPLOAD_CALL_LIST_RESPONSE__INIT;
     const char *const *errors;
 
     if (!outcome->result) {
@@ -392,10 +437,14 @@ static void on_committed(void *context, const struct pg_outcome *outcome)
         return;
     }
     claims_wake(upload->service->claims);
-    response->n_errors = call_list_errors(upload->work.list, &errors);
-    response->errors = (char **)errors;
-    response->upload_id = upload->id;
+    response.total = call_list_total(upload->work.list);
+    response.created = upload->created;
+    response.duplicates = upload->staged - upload->created;
+    response.error_count = call_list_error_count(upload->work.list);
+    response.n_errors = call_list_errors(upload->work.list, &errors);
+    response.errors = (char **)errors;
+    response.upload_id = upload->id;
     rpc_call_set_state(call, NULL);
-    rpc_reply(call, &response->base); /* serialized before it returns */
+    rpc_reply(call, &response.base); /* serialized before it returns */
     upload_free(upload);
 }
