@@ -1,20 +1,27 @@
-/* app: what every process is: settings from flags and DIALPLANE_* variables, start → ready → drain → stop, /metrics. */
+/* app: what every process is: settings from flags and DIALPLANE_* variables, start → ready → drain
+ * → stop, /metrics. */
 #ifndef DIALPLANE_APP_APP_H
 #define DIALPLANE_APP_APP_H
 
-#include "base/err.h"
 #include "base/buf.h"
+#include "base/err.h"
 #include "loop/loop.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* One setting. "listen" is the flag --listen and the variable DIALPLANE_<PROCESS>_LISTEN when `own` is set, else
- * DIALPLANE_LISTEN. A flag beats the variable, the variable the default. */
+/* One setting. "listen" is the flag --listen and the variable DIALPLANE_<PROCESS>_LISTEN when `own`
+ * is set, else DIALPLANE_LISTEN. A flag beats the variable, the variable the default. */
 struct app_setting {
     const char *name;
-    enum { APP_TEXT, APP_INT, APP_BOOL, APP_DURATION, APP_SIZE } kind; /* durations "250ms", "5s", "2m"; sizes "64KB", "8MB" */
+    enum {
+        APP_TEXT,
+        APP_INT,
+        APP_BOOL,
+        APP_DURATION,
+        APP_SIZE
+    } kind;                   /* durations "250ms", "5s", "2m"; sizes "64KB", "8MB" */
     const char *default_text; /* NULL: none */
     const char *help;         /* one line, with unit and range */
     bool own;                 /* the variable carries the process's name */
@@ -23,18 +30,21 @@ struct app_setting {
     int64_t minimum, maximum; /* numbers; both 0: no range */
 };
 
-/* Reads argv and the environment; prints --help (all settings with variable and default) or --version and exits 0. A bad value: one clear line on stderr
- * and exit 2. Values live as long as the process. */
+/* Reads argv and the environment; prints --help (all settings with variable and default) or
+ * --version and exits 0. A bad value: one clear line on stderr and exit 2. Values live as long as
+ * the process. */
 void app_configure(const char *process, const char *summary, const struct app_setting *settings,
                    size_t count, int argc, char **argv);
 
 /* Settings every process has: log-level, log-format; applied by app_configure(). */
 
-/* Ends the loop on SIGTERM/SIGINT: calls drain once (which must end in app_drained()), at the second signal or after limit_us stops hard. */
+/* Ends the loop on SIGTERM/SIGINT: calls drain once (which must end in app_drained()), at the
+ * second signal or after limit_us stops hard. */
 void app_on_stop(struct loop *loop, int64_t limit_us, void (*drain)(void *context), void *context);
 void app_drained(struct loop *loop);
 
-/* Prometheus text (0.0.4) on a small HTTP port of its own, and /healthz; evhttp, loopback unless allow_insecure. collect runs on the loop. */
+/* Prometheus text (0.0.4) on a small HTTP port of its own, and /healthz; evhttp, loopback unless
+ * allow_insecure. collect runs on the loop. */
 struct app_metrics_server;
 struct app_metrics_server *app_metrics_start(struct loop *loop, const char *listen,
                                              bool allow_insecure,

@@ -1,4 +1,5 @@
-/* service: what a service's main.c is made of: settings, migrations, pool, schema, server, metrics and drain in one call. */
+/* service: what a service's main.c is made of: settings, migrations, pool, schema, server, metrics
+ * and drain in one call. */
 #ifndef DIALPLANE_SERVICE_SERVICE_H
 #define DIALPLANE_SERVICE_SERVICE_H
 
@@ -10,9 +11,10 @@
 #include "rpc/rpc.h"
 #include "schema/schema.h"
 
-/* What a service's main.c is: a description, and service_main() does the rest (settings, migrations, pool, server, metrics, drain). */
+/* What a service's main.c is: a description, and service_main() does the rest (settings,
+ * migrations, pool, server, metrics, drain). */
 struct service {
-    const char *process;                /* "dialplane-skillbase" */
+    const char *process; /* "dialplane-skillbase" */
     const char *summary;
     const char *default_listen;         /* "127.0.0.1:7001" */
     const char *default_metrics_listen; /* "127.0.0.1:9101" */
@@ -22,7 +24,8 @@ struct service {
     const struct app_setting *settings; /* the service's own, may be NULL */
     size_t setting_count;
     /* After the pool and before the server; gives the handlers' context, or NULL with err. */
-    void *(*start)(struct loop *loop, struct pg_pool *pool, const struct schema *schema, struct err *err);
+    void *(*start)(struct loop *loop, struct pg_pool *pool, const struct schema *schema,
+                   struct err *err);
     /* At drain, before the pool goes; may be NULL. */
     void (*stop)(void *context);
     void (*collect)(struct buf *out, void *context); /* own metrics, may be NULL */
