@@ -175,6 +175,7 @@ bool request_upstream(struct request *request, struct upstream_request *ret_upst
 {
     *ret_upstream = (struct upstream_request){
         .path = request->route->method->path,
+        .is_read = strcmp(request->route->binding->verb, "GET") == 0,
         .timeout_us = request_timeout_us(request),
         .request_id = request->identity.request_id,
         .traceparent = request->identity.traceparent,

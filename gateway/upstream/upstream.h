@@ -51,9 +51,10 @@ struct upstream_handler {
 };
 
 struct upstream_request {
-    const char *path;        /* "/package.Service/Method" */
-    struct str message;      /* the request; must stay until on_done. Ignored when streaming */
-    bool streaming;          /* messages come through upstream_call_send() */
+    const char *path;   /* "/package.Service/Method" */
+    struct str message; /* the request; must stay until on_done. Ignored when streaming */
+    bool streaming;     /* messages come through upstream_call_send() */
+    bool is_read; /* changes nothing: may be asked twice where it is unclear whether it was begun */
     int64_t timeout_us;      /* 0: none */
     const char *request_id;  /* NULL: none */
     const char *traceparent; /* NULL: none */
