@@ -89,12 +89,15 @@ static void update(struct connection *connection, bool input_came)
     waiting = protocol                          ? protocol->ops->waits_for(protocol)
               : connection->preface_matched > 0 ? HTTP_WAIT_HEADER
                                                 : HTTP_WAIT_REQUEST;
+    if (waiting == HTTP_WAIT_NOTHING && connection->socket.kept) {
+        waiting = HTTP_WAIT_PEER_CHECK;
+    }
     if (waiting == HTTP_WAIT_NOTHING) {
         timeout_disarm(&connection->read_limit);
     } else if (!connection->read_limit.list || waiting != connection->waiting ||
                (input_came && (waiting == HTTP_WAIT_BODY || waiting == HTTP_WAIT_REQUEST)) ||
-               (waiting == HTTP_WAIT_HEADER && protocol &&
-                protocol->heads_begun != connection->heads_seen)) {
+               ((waiting == HTTP_WAIT_HEADER || waiting == HTTP_WAIT_ANSWER_AFTER_EOF) &&
+                protocol && protocol->heads_begun != connection->heads_seen)) {
         timeout_arm(&connection->server->waits[waiting], &connection->read_limit,
                     now_us(connection));
         connection->heads_seen = protocol ? protocol->heads_begun : 0;
@@ -157,8 +160,10 @@ static size_t on_input(struct net_socket *socket, const char *data, size_t lengt
         }
         swap_protocol(link);
     }
-    net_socket_wake(socket);
-    update(connection, true);
+    if (!connection->offering) {
+        net_socket_wake(socket);
+        update(connection, true);
+    }
     return link->ending == HTTP_STAYS_OPEN ? taken : length;
 }
 
@@ -174,7 +179,9 @@ static void on_turn(struct net_socket *socket)
         swap_protocol(link);
     }
     if (socket->kept && link->ending == HTTP_STAYS_OPEN) {
+        connection->offering = true;
         net_socket_offer_kept(socket);
+        connection->offering = false;
         if (socket->closed) {
             return;
         }
@@ -226,6 +233,7 @@ static void on_eof(struct net_socket *socket)
         connection_cut(connection);
         return;
     }
+    link->peer_ended = true;
     link->protocol->ops->on_eof(link->protocol);
     net_socket_wake(socket);
     update(connection, false);
@@ -334,6 +342,16 @@ void connection_on_read_limit(struct connection *connection)
     struct link *link = &connection->link;
     if (connection->socket.discarding || (!link->protocol && connection->preface_matched == 0)) {
         connection_cut(connection);
+        return;
+    }
+    if (connection->waiting == HTTP_WAIT_PEER_CHECK) {
+        int peer = net_socket_check_peer(&connection->socket);
+        if (peer < 0) {
+            connection_cut(connection);
+            return;
+        }
+        link->peer_ended = peer > 0;
+        update(connection, false);
         return;
     }
     if (!link->protocol) {

@@ -271,7 +271,8 @@ static enum http_wait waits_for(const struct protocol *protocol)
     case H1_DISCARD:
         return HTTP_WAIT_BODY;
     case H1_ANSWER:
-        return h1->eof ? HTTP_WAIT_ANSWER_AFTER_EOF : HTTP_WAIT_NOTHING;
+        return h1->eof || protocol->link->peer_ended ? HTTP_WAIT_ANSWER_AFTER_EOF
+                                                     : HTTP_WAIT_NOTHING;
     default:
         return HTTP_WAIT_NOTHING;
     }

@@ -19,6 +19,8 @@ enum http_wait {
     HTTP_WAIT_PONG,             /* websocket_ping_us */
     HTTP_WAIT_CLOSE,            /* two seconds for the closing handshake of a WebSocket */
     HTTP_WAIT_UPLOAD_END, /* HTTP/2: a second for a peer to stop a body that was answered unread */
+    HTTP_WAIT_PEER_CHECK, /* the connection's own: a request is answered, unread input waits: is the
+                             peer still there? */
     HTTP_WAIT_COUNT
 };
 
@@ -36,6 +38,7 @@ struct link {
     struct protocol *protocol;
     struct protocol *successor; /* takes over when the current call has returned */
     enum http_ending ending;
+    bool peer_ended; /* it will send nothing more; input may still be unread */
     /* Exchanges whose answer is complete but not yet sent, in order. */
     struct exchange *finishing_first, *finishing_last;
     unsigned finishing_count;

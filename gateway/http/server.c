@@ -10,6 +10,7 @@
 #define REFUSED_MAX 256u
 #define LINGER_US (1 * TIME_US_PER_SECOND)
 #define ANSWER_AFTER_EOF_US (1 * TIME_US_PER_SECOND)
+#define PEER_CHECK_US (1 * TIME_US_PER_SECOND)
 #define UPLOAD_END_US (1 * TIME_US_PER_SECOND)
 #define WEBSOCKET_CLOSE_US (2 * TIME_US_PER_SECOND)
 #define SWEEP_MIN_US INT64_C(10000)
@@ -81,6 +82,7 @@ static void init_limits(struct http_server *server)
     timeout_list_init(&server->waits[HTTP_WAIT_ANSWER_AFTER_EOF], ANSWER_AFTER_EOF_US);
     timeout_list_init(&server->waits[HTTP_WAIT_PONG], limits->websocket_ping_us);
     timeout_list_init(&server->waits[HTTP_WAIT_CLOSE], WEBSOCKET_CLOSE_US);
+    timeout_list_init(&server->waits[HTTP_WAIT_PEER_CHECK], PEER_CHECK_US);
     timeout_list_init(&server->waits[HTTP_WAIT_UPLOAD_END], UPLOAD_END_US);
     timeout_list_init(&server->writes, limits->write_idle_us);
     timeout_list_init(&server->lingers, LINGER_US);

@@ -16,6 +16,7 @@ struct connection {
     struct timeout read_limit, write_limit;
     enum http_wait waiting;  /* what read_limit stands for */
     unsigned heads_seen;     /* protocol->heads_begun when read_limit was armed */
+    bool offering;           /* in on_turn(): kept input is offered again, and the turn goes on */
     uint8_t preface_matched; /* bytes of the HTTP/2 preface, before the protocol is known */
     char peer[];
 };

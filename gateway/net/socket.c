@@ -3,6 +3,7 @@
 #include "loop/loop.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -229,6 +230,15 @@ void net_socket_offer_kept(struct net_socket *socket)
         free(data);
     }
     update_reading(socket);
+}
+
+int net_socket_check_peer(const struct net_socket *socket)
+{
+    struct pollfd entry = {.fd = socket->fd, .events = POLLRDHUP};
+    if (poll(&entry, 1, 0) <= 0) {
+        return 0;
+    }
+    return entry.revents & (POLLERR | POLLHUP) ? -1 : 1;
 }
 
 void net_socket_shut_output(struct net_socket *socket)

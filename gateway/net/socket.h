@@ -67,6 +67,9 @@ void net_socket_wake(struct net_socket *socket);
 void net_socket_want_input(struct net_socket *socket, bool wanted);
 /* Offers kept input to on_input again. */
 void net_socket_offer_kept(struct net_socket *socket);
+/* Asks the kernel: -1 the connection is broken, 1 the peer has ended its side, 0 neither. For when
+ * kept input keeps us from reading (EV_CLOSED of libevent 2.1 would spin on a reset). */
+int net_socket_check_peer(const struct net_socket *socket);
 /* Ends our side and throws away what still comes, so that the peer can read the last answer; the
  * owner closes after a while. */
 void net_socket_shut_output(struct net_socket *socket);

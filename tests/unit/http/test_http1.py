@@ -1,5 +1,6 @@
 """HTTP/1.1 as raw bytes: what is served, and what is refused."""
 import json
+import os
 import socket
 import struct
 import time
@@ -305,6 +306,31 @@ def test_client_goes_away(server):
     time.sleep(1.6)
     stats = server.stats()
     assert stats["gone"] == before + 2 and stats["exchanges"] == 1
+    connection = server.connect()
+    connection.sendall(get(b"/late?ms=60000") + get())  # with a request that waits unread behind it
+    time.sleep(0.05)
+    connection.close()
+    time.sleep(2.8)
+    stats = server.stats()
+    assert stats["gone"] == before + 3 and stats["exchanges"] == 1
+
+
+def cpu_seconds(server):
+    with open(f"/proc/{server.process.pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_waiting_costs_nothing(server):
+    """Unread requests behind a slow one, a body that nobody takes, a reader that stands still."""
+    before = cpu_seconds(server)
+    with server.connect() as one, server.connect() as two, server.connect() as three, server.connect() as four:
+        one.sendall(get(b"/late?ms=900") + get() * 100)
+        two.sendall(b"POST /late?ms=900 HTTP/1.1\r\n" + HOST + b"Content-Length: 1000000\r\n\r\n" + b"x" * 200000)
+        three.sendall(get(b"/big?size=20000000") + get())
+        four.sendall(get(b"/late?ms=900") + get()[:9])
+        time.sleep(1)
+    assert cpu_seconds(server) - before < 0.3
 
 
 def test_streamed(server):
