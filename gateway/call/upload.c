@@ -278,6 +278,38 @@ static bool init_form(struct upload *upload, const struct media_type *media)
     return fail_text(upload, "multipart/form-data needs a boundary in its Content-Type");
 }
 
+/* A raw body is a file when nobody says otherwise; what it holds decides. A browser's form without
+ * a file, or JSON, is a mistake that is better named than read as a list. */
+static bool is_file_type(const struct media_type *media)
+{
+    static const char *const types[] = {
+        "text/csv",
+        "text/plain",
+        "text/tab-separated-values",
+        "application/csv",
+        "application/octet-stream",
+        "application/vnd.ms-excel",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    };
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (media_type_is(media, types[i]))
+            return true;
+    return false;
+}
+
+static bool fail_media_type(struct upload *upload, const struct media_type *media)
+{
+    struct err err = {0};
+
+    err_set(&err, ERR_INVALID_ARGUMENT, REASON_MEDIA_TYPE,
+            "An upload must be multipart/form-data, or the file itself as text/csv or "
+            "application/octet-stream; got %.*s",
+            (int)(media->type.length < 100 ? media->type.length : 100), media->type.data);
+    fail(upload, &err);
+    return false;
+}
+
 void upload_start(struct request *request)
 {
     struct exchange *exchange = request->exchange;
@@ -310,6 +342,10 @@ void upload_start(struct request *request)
         return;
     }
     bool is_form = content_type.length && media_type_is(&media, "multipart/form-data");
+    if (!is_form && content_type.length && !is_file_type(&media)) {
+        fail_media_type(upload, &media);
+        return;
+    }
     if (is_form ? !init_form(upload, &media)
                 : !begin_call(upload, (struct str){NULL, 0}, content_type))
         return;

@@ -116,11 +116,16 @@ static bool parse_body(const struct schema *schema, const struct route *route, s
     return true;
 }
 
+/* Whether something is said of `path` already, or of what it is a part of: that "llm" is no object
+ * explains that "llm.model" is missing. */
 static bool has_path(const struct violations *violations, const char *path)
 {
-    for (const struct violation *at = violations->first; at; at = at->next)
-        if (strcmp(at->field, path) == 0)
+    for (const struct violation *at = violations->first; at; at = at->next) {
+        size_t length = strlen(at->field);
+        if (strncmp(at->field, path, length) == 0 &&
+            (path[length] == '\0' || (length && (path[length] == '.' || path[length] == '['))))
             return true;
+    }
     return false;
 }
 

@@ -20,6 +20,14 @@ static struct {
     enum log_format format;
 } settings = {"dialplane", LOG_LEVEL_INFO, LOG_FORMAT_JSON};
 
+#define HELD_BYTES (32 * 1024)
+
+static _Thread_local struct {
+    char data[HELD_BYTES];
+    size_t length;
+    bool holding;
+} held;
+
 struct line {
     char data[LINE_BYTES];
     size_t length;
@@ -164,6 +172,18 @@ static void write_text(struct line *line, enum log_level level, const char *even
     }
 }
 
+static void write_out(const char *data, size_t length)
+{
+    /* A log that cannot be written has nowhere to say so; the process goes on. */
+    int saved = errno;
+    ssize_t written;
+
+    do {
+        written = write(STDERR_FILENO, data, length);
+    } while (written < 0 && errno == EINTR);
+    errno = saved;
+}
+
 void log_write(enum log_level level, const char *event, const struct log_field *fields,
                unsigned count)
 {
@@ -181,12 +201,29 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     else
         write_text(&line, level, event, now, fields, count);
     line.data[line.length++] = '\n';
-    /* A log that cannot be written has nowhere to say so; the process goes on. */
-    int saved = errno;
-    ssize_t written;
+    if (!held.holding) {
+        write_out(line.data, line.length);
+        return;
+    }
+    if (line.length > HELD_BYTES - held.length) {
+        write_out(held.data, held.length);
+        held.length = 0;
+    }
+    memcpy(held.data + held.length, line.data, line.length);
+    held.length += line.length;
+    if (level >= LOG_LEVEL_WARN)
+        log_flush();
+}
 
-    do {
-        written = write(STDERR_FILENO, line.data, line.length);
-    } while (written < 0 && errno == EINTR);
-    errno = saved;
+void log_hold(void)
+{
+    held.holding = true;
+}
+
+void log_flush(void)
+{
+    held.holding = false;
+    if (held.length)
+        write_out(held.data, held.length);
+    held.length = 0;
 }

@@ -1,4 +1,5 @@
-/* log: one event a line on stderr, JSON or text. Thread-safe. Personal data (phones, names, tokens) never goes in. */
+/* log: one event a line on stderr, JSON or text. Thread-safe. Personal data (phones, names, tokens)
+ * never goes in. */
 #ifndef DIALPLANE_BASE_LOG_H
 #define DIALPLANE_BASE_LOG_H
 
@@ -37,7 +38,11 @@ static inline struct log_field log_double(const char *key, double number)
  * A NULL text is left out. Lines longer than 8 KB are cut. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields,
                unsigned count);
-#define log_event(level, event, ...)                                                              \
+/* Keeps this thread's lines back until log_flush(), or until 32 KB of them wait or one is a warning
+ * or worse: one write(2) for the many lines of a turn of the loop. */
+void log_hold(void);
+void log_flush(void);
+#define log_event(level, event, ...)                                                               \
     log_write((level), (event), (const struct log_field[]){__VA_ARGS__},                           \
               sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
 

@@ -111,12 +111,14 @@ void loop_run(struct loop *loop)
 {
     while (!loop->stopped) {
         int flags = EVLOOP_ONCE | (loop->deferred.count ? EVLOOP_NONBLOCK : 0);
+        log_hold(); /* the lines of one turn leave in one write */
         if (event_base_loop(loop->base, flags) < 0) {
             /* epoll itself failed; going round would only spin. */
             log_event(LOG_LEVEL_ERROR, "event_loop_failed", log_text("what", "event_base_loop"));
             abort();
         }
         deferred_run(loop);
+        log_flush();
     }
     loop->stopped = false;
 }
