@@ -352,8 +352,13 @@ bool exchange_wants_websocket(const struct exchange *exchange)
 struct websocket *exchange_accept_websocket(struct exchange *exchange, struct str protocol,
                                             const struct websocket_handler *handler, void *state)
 {
+    struct websocket *socket;
     if (!exchange->wants_websocket || exchange->begun || exchange->complete) {
         return NULL;
     }
-    return exchange->ops->accept_websocket(exchange, protocol, handler, state);
+    socket = exchange->ops->accept_websocket(exchange, protocol, handler, state);
+    if (!socket) {
+        exchange_abort(exchange);
+    }
+    return socket;
 }

@@ -85,7 +85,7 @@ struct websocket_handler {
 };
 /* The exchange ends here (on_done comes with 101, on_gone never); the socket lives until on_closed. state is the caller's. Pings go out every 30 s
  * by themselves; a peer that answers none for two periods is closed. protocol: chosen Sec-WebSocket-Protocol or {NULL,0}. NULL: no memory (the exchange
- * is still to be answered). */
+ * has then been aborted). */
 struct websocket *exchange_accept_websocket(struct exchange *exchange, struct str protocol,
                                             const struct websocket_handler *handler, void *state);
 void *websocket_state(const struct websocket *socket);
