@@ -36,8 +36,8 @@ end $$;
 create function take_tasks(c campaigns, worker text, wanted integer, call_ids uuid[], lease interval, at timestamptz) returns integer
 language plpgsql as $$
 declare
-    taken integer := 0;
     batch uuid[];
+    chosen_ids uuid[];
     inserted integer;
 begin
     -- Whoever's time has come is ready again.
@@ -47,7 +47,8 @@ begin
     for round in 1 .. 10 loop
         select array_agg(b.id) into batch from (
             select id from call_tasks where campaign_id = c.id and ready
-            order by priority desc, id limit wanted - taken for update skip locked) b;
+            -- After a round of people who cannot be called, look further at once.
+            order by priority desc, id limit case when round = 1 then wanted else greatest(wanted, 100) end for update skip locked) b;
         exit when batch is null;
         -- Outside the window where the contact lives; a zone without any opening in sight is looked at again in a day.
         update call_tasks t set ready = false, waiting = true, waiting_for = 'window', ready_at = coalesce(z.opens, at + interval '1 day')
@@ -57,10 +58,17 @@ begin
         -- The limit may have been lowered since.
         update call_tasks set state = 'failed', ready = false, updated_at = at
         where id = any (batch) and ready and attempt_count > c.max_retries;
+        -- Somebody already on the phone for another campaign of the company.
+        update call_tasks t set ready = false, waiting = true, waiting_for = 'person_busy', ready_at = at + interval '10 seconds'
+        where t.id = any (batch) and t.ready
+            and exists (select from live_calls l where l.company_id = c.company_id and l.phone_number = t.phone_number);
+        select array_agg(b.id) into chosen_ids from (
+            select id from call_tasks where id = any (batch) and ready order by priority desc, id limit wanted) b;
+        continue when chosen_ids is null;
         with chosen as (
             select t.id, t.phone_number, t.fence + 1 as fence,
-                   call_ids[taken + row_number() over (order by t.priority desc, t.id)] as call_id
-            from call_tasks t where t.id = any (batch) and t.ready
+                   call_ids[row_number() over (order by t.priority desc, t.id)] as call_id
+            from call_tasks t where t.id = any (chosen_ids)
         ), live as ( -- sorted: two claims of one company must not wait for each other crosswise
             insert into live_calls (call_id, task_id, campaign_id, company_id, phone_number, worker_id, fence, lease_until)
                 select call_id, id, c.id, c.company_id, phone_number, worker, fence, at + lease from chosen order by phone_number
@@ -75,13 +83,13 @@ begin
         insert into call_attempts (call_id, task_id, campaign_id, company_id, number, fence, worker_id, claimed_at)
             select call_id, id, c.id, c.company_id, number, fence, worker, at from claimed;
         get diagnostics inserted = row_count;
-        -- Somebody already on the phone for another campaign of the company.
+        -- Taken by another campaign at this very moment: on the phone as well.
         update call_tasks set ready = false, waiting = true, waiting_for = 'person_busy', ready_at = at + interval '10 seconds'
-        where id = any (batch) and ready;
-        taken := taken + inserted;
-        exit when taken >= wanted;
+        where id = any (chosen_ids) and ready;
+        -- Fewer than wanted will do: persons locked in two runs would not be locked in order.
+        exit when inserted > 0;
     end loop;
-    return taken;
+    return coalesce(inserted, 0);
 end $$;
 
 -- Hands out up to `wanted` tasks of ONE campaign: the one whose company, then which itself, was served longest ago. (One, so that the persons are

@@ -228,6 +228,14 @@ def test_one_call_a_person(client, tenant):
     assert len(claim(client, tenant, 10)) == 3
 
 
+def test_one_who_wants_one_task_finds_it_behind_many_busy_people(client, tenant):
+    tenant.started(client, 60)
+    assert len(claim(client, tenant)) == 60
+    second = tenant.started(client, 61)
+    assert [t.phone_number for t in claim(client, tenant, 1)] == ["+12015550060"]
+    assert sql(f"select count(*) from call_tasks where campaign_id = '{second.id}' and waiting_for = 'person_busy'") == "60"
+
+
 def test_turns_of_campaigns(client, tenant):
     made = [tenant.campaign(client) for _ in range(3)]
     for i, campaign in enumerate(made):
@@ -238,7 +246,13 @@ def test_turns_of_campaigns(client, tenant):
     assert claim(client, tenant, 1, campaign_id=made[2].id)[0].campaign_id == made[2].id
 
 
-def test_limits_hold_with_eight_claimers(client, tenant):
+def test_limits_hold_with_eight_claimers_on_three_instances(client, tenant):
+    with running() as second, running() as third:
+        limits_hold([client, second, third], tenant)
+
+
+def limits_hold(instances, tenant):
+    client = instances[0]
     campaign = tenant.started(client, 400, max_concurrent_calls=7)
     most, stop, errors, done = [0], threading.Event(), [], []
 
@@ -247,10 +261,11 @@ def test_limits_hold_with_eight_claimers(client, tenant):
             most[0] = max(most[0], int(sql(f"select count(*) from live_calls where campaign_id = '{campaign.id}'")))
 
     def work(number):
+        mine = instances[number % len(instances)]
         while not stop.is_set():
             try:
-                tasks = claim(client, tenant, 5, worker=f"w{number}", wait_ms=300)
-                finish_all(client, tasks)
+                tasks = claim(mine, tenant, 5, worker=f"w{number}", wait_ms=300)
+                finish_all(mine, tasks)
                 done.extend(t.task_id for t in tasks)
             except Failure as failure:
                 errors.append(failure)
