@@ -215,10 +215,12 @@ void http_log_refused(const struct link *link, unsigned status, const char *deta
 size_t http_problem(unsigned status, const char *detail, const char *request_id,
                     char out[PROBLEM_TEXT_SIZE])
 {
+    /* Our texts begin small, so that they also fit into logs; the contract wants a sentence. */
+    char first = detail[0] >= 'a' && detail[0] <= 'z' ? (char)(detail[0] - 0x20) : detail[0];
     int length =
         snprintf(out, PROBLEM_TEXT_SIZE,
                  "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,\"code\":\"%s\","
-                 "\"detail\":\"%s\",\"errors\":[],\"request_id\":\"%s\"}",
-                 http_reason(status), status, problem_code(status), detail, request_id);
+                 "\"detail\":\"%c%s\",\"errors\":[],\"request_id\":\"%s\"}",
+                 http_reason(status), status, problem_code(status), first, detail + 1, request_id);
     return length < PROBLEM_TEXT_SIZE ? (size_t)length : PROBLEM_TEXT_SIZE - 1;
 }
