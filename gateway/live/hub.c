@@ -267,10 +267,10 @@ static struct hub *find(struct live *live, const struct route *route, struct str
 {
     struct hub *hub;
 
-    LIST_FOREACH(hub, &live->buckets[hash % BUCKETS], link)
-    if (hub->hash == hash && hub->route->method == route->method &&
-        str_equal((struct str){hub->request, hub->request_length}, request))
-        return hub;
+    LIST_FOREACH (hub, &live->buckets[hash % BUCKETS], link)
+        if (hub->hash == hash && hub->route->method == route->method &&
+            str_equal((struct str){hub->request, hub->request_length}, request))
+            return hub;
     return NULL;
 }
 

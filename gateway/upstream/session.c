@@ -66,6 +66,9 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
             call->status_seen = false;
         if (call && !end && call->http_status == 200)
             call->headers_seen = true;
+    } else if (frame->hd.type == NGHTTP2_SETTINGS) {
+        if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))
+            channel_greeted(connection);
     } else if (frame->hd.type == NGHTTP2_GOAWAY) {
         /* "Too many pings": ask half as often. */
         if (frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM)

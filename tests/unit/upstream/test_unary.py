@@ -312,17 +312,17 @@ def test_pages(gateway, shared_service, tmp_path):
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     assert gateway.request("GET", "/", headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
     assert problem(gateway.request("POST", "/"), 405) and problem(gateway.request("GET", "/nope"), 404)
-    (tmp_path / "docs").mkdir()
+    (tmp_path / "guide").mkdir()
     (tmp_path / "index.html").write_text("own page")
-    (tmp_path / "docs" / "index.html").write_text("docs")
+    (tmp_path / "guide" / "index.html").write_text("docs")
     (tmp_path / "app.js").write_text("1")
     (tmp_path / ".hidden").write_text("secret")
     (tmp_path / "link").symlink_to("/etc/passwd")
     other = Gateway(shared_service, "--pages", str(tmp_path))
     assert other.request("GET", "/").text == "own page"
-    assert other.request("GET", "/docs").text == other.request("GET", "/docs/").text == "docs"
+    assert other.request("GET", "/guide").text == other.request("GET", "/guide/").text == "docs"
     assert other.request("GET", "/app.js").headers["content-type"].startswith("text/javascript")
-    for path in ("/.hidden", "/link", "/page.css", "/docs/../app.js", "/%2e%2e/etc/passwd"):
+    for path in ("/.hidden", "/link", "/page.css", "/guide/../app.js", "/%2e%2e/etc/passwd"):
         with_path = requests_raw(other, path)
         assert with_path == 404, path
     other.stop()
