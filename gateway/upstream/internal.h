@@ -29,8 +29,8 @@ struct endpoint {
     socklen_t address_length;
     char text[128]; /* for the log and :authority */
     struct channel_list connections;
-    unsigned connection_count;
-    int64_t backoff_us; /* 0: the last attempt was fine */
+    unsigned connection_count; /* those that take calls, or will */
+    int64_t backoff_us;        /* 0: the last attempt was fine */
     int64_t not_before_us;
     bool gone; /* DNS no longer names it */
     bool seen; /* scratch of a DNS answer */
