@@ -10,7 +10,7 @@ import h2.errors
 import h2.events
 import pytest
 
-from conftest import Gateway
+from fakes import Gateway
 from test_unary import ID, problem, skillbase
 
 PATH = f"/api/skillbases/{ID}"
