@@ -205,15 +205,22 @@ static void put(nghttp2_nv *headers, size_t *count, const char *name, const char
 /* grpc-timeout: at most 8 digits and a unit. */
 static void format_timeout(int64_t us, char out[16])
 {
-    if (us < 1)
-        us = 1;
-    if (us < 100000000)
-        snprintf(out, 16, "%" PRId64 "u", us);
-    else if (us / 1000 < 100000000)
-        snprintf(out, 16, "%" PRId64 "m", us / 1000);
-    else
-        snprintf(out, 16, "%" PRId64 "S",
-                 us / TIME_US_PER_SECOND < 99999999 ? us / TIME_US_PER_SECOND : 99999999);
+    static const struct {
+        int64_t us;
+        char unit;
+    } units[] = {{1, 'u'}, {1000, 'm'}, {TIME_US_PER_SECOND, 'S'}};
+    unsigned unit = 0;
+    char *at = out + 16;
+
+    while (unit < 2 && us / units[unit].us > 99999999)
+        unit++;
+    int64_t value = us / units[unit].us;
+    value = value < 1 ? 1 : value > 99999999 ? 99999999 : value;
+    *--at = '\0';
+    *--at = units[unit].unit;
+    for (; value; value /= 10)
+        *--at = (char)('0' + value % 10);
+    memmove(out, at, (size_t)(out + 16 - at));
 }
 
 int32_t session_submit(struct channel *connection, struct upstream_call *call)
