@@ -27,7 +27,8 @@ TAILQ_HEAD(channel_list, channel);
 struct endpoint {
     struct sockaddr_storage address;
     socklen_t address_length;
-    char text[128]; /* for the log and :authority */
+    char text[128];      /* for the log */
+    char authority[128]; /* :authority */
     struct channel_list connections;
     unsigned connection_count; /* those that take calls, or will */
     int64_t backoff_us;        /* 0: the last attempt was fine */

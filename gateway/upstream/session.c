@@ -236,7 +236,7 @@ int32_t session_submit(struct channel *connection, struct upstream_call *call)
     put(headers, &count, ":method", "POST", fixed);
     put(headers, &count, ":scheme", "http", fixed);
     put(headers, &count, ":path", call->request.path, fixed);
-    put(headers, &count, ":authority", connection->endpoint->text, 0);
+    put(headers, &count, ":authority", connection->endpoint->authority, 0);
     put(headers, &count, "te", "trailers", fixed);
     put(headers, &count, "content-type", "application/grpc", fixed);
     put(headers, &count, "user-agent", "dialplane-gateway", fixed);
