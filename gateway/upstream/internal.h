@@ -3,6 +3,7 @@
 #define GATEWAY_UPSTREAM_INTERNAL_H
 
 #include "base/buf.h"
+#include "gateway/http/h2_memory.h"
 #include "gateway/upstream/upstream.h"
 
 #include <event2/event.h>
@@ -56,6 +57,7 @@ struct upstream {
     bool failing_scheduled;
     bool closing;
     struct upstream_stats stats;
+    struct h2_memory memory; /* of all its sessions */
 };
 
 struct channel {

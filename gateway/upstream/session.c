@@ -181,7 +181,8 @@ bool session_open(struct channel *connection)
         nghttp2_option_set_no_auto_window_update(option, 1);
         nghttp2_option_set_no_closed_streams(option, 1);
         nghttp2_option_set_peer_max_concurrent_streams(option, 1000);
-        if (nghttp2_session_client_new2(&connection->session, callbacks, connection, option) != 0)
+        if (nghttp2_session_client_new3(&connection->session, callbacks, connection, option,
+                                        &connection->upstream->memory.mem) != 0)
             connection->session = NULL;
         nghttp2_option_del(option);
     }
