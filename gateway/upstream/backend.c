@@ -104,11 +104,6 @@ void upstream_free(struct upstream *upstream)
     loop_defer(upstream->loop, free_upstream, upstream);
 }
 
-const char *upstream_name(const struct upstream *upstream)
-{
-    return upstream->name;
-}
-
 void upstream_stats(const struct upstream *upstream, struct upstream_stats *ret_stats)
 {
     *ret_stats = upstream->stats;

@@ -163,11 +163,6 @@ void upstream_call_half_close(struct upstream_call *call)
     }
 }
 
-void upstream_call_set_timeout(struct upstream_call *call, int64_t timeout_us)
-{
-    call->deadline_us = upstream_now(call->upstream) + timeout_us;
-}
-
 /* The framed request from where it stands. -1: nothing now, more will come. */
 long call_read_output(struct upstream_call *call, uint8_t *out, size_t size, bool *ret_end)
 {
