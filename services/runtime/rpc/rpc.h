@@ -2,7 +2,8 @@
  * loop's thread. Before a handler sees a request: size, depth, UTF-8 and every value rule of the
  * .proto have been checked, the handler's own `check` has added what only code can know, and all
  * failures together have been answered as INVALID_ARGUMENT with google.rpc.BadRequest. A unary call
- * with the metadata `check-only` ends there: FAILED_PRECONDITION CHECK_ONLY when nothing is wrong. */
+ * with the metadata `check-only` ends there: FAILED_PRECONDITION CHECK_ONLY when nothing is wrong.
+ */
 #ifndef DIALPLANE_RPC_RPC_H
 #define DIALPLANE_RPC_RPC_H
 
