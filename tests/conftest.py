@@ -78,12 +78,14 @@ class Platform:
         return self
 
     def stop(self):
-        self.dev("down", "--data", self.data, check=False)
+        down = self.dev("down", "--data", self.data, check=False)
         # what the sanitizers said, some of it only at the end: leaks
-        reports = [f"{log.name}: {line}" for log in sorted(Path(self.data, "logs").glob("*.log"))
+        reports = [f"{log.name}: {line}" for log in sorted(Path(self.data, "logs").glob("*.log*"))
                    for line in log.read_text(errors="replace").splitlines() if "Sanitizer" in line or "runtime error:" in line]
+        reports += [log.read_text(errors="replace") for log in sorted(Path(self.data, "logs").glob("sanitizer*"))]
         shutil.rmtree(self.data, ignore_errors=True)
         assert not reports, "\n".join(reports)
+        assert down.returncode == 0, down.stdout  # something did not end by itself
 
     def pid(self, process):
         return int(Path(self.data, "run", f"{process}.pid").read_text())
