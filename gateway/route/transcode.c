@@ -182,8 +182,10 @@ bool transcode_request(const struct schema *schema, const struct route_match *ma
         return err_set(err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE, "The request is too large");
     if (!violations->count)
         return true;
-    add_rule_violations(route, (struct str){out->data + start, out->length - start}, arena,
-                        violations);
+    /* a message of nothing has no memory yet */
+    add_rule_violations(route,
+                        (struct str){out->data ? out->data + start : "", out->length - start},
+                        arena, violations);
     if (ret_violations)
         *ret_violations = violations;
     return err_set_violations(err, violations);

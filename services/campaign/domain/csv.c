@@ -100,8 +100,11 @@ static bool end_row(struct csv_reader *reader, struct err *err)
     if (!is_blank) {
         size_t kept = reader->count < CSV_COLUMN_LIMIT ? reader->count : CSV_COLUMN_LIMIT;
 
+        /* a row of empty cells has no memory yet */
+        const char *text = reader->text.data ? reader->text.data : "";
+
         for (size_t i = 0; i < kept; i++)
-            reader->cells[i] = (struct str){reader->text.data + reader->starts[i],
+            reader->cells[i] = (struct str){text + reader->starts[i],
                                             reader->starts[i + 1] - reader->starts[i]};
         const struct csv_row row = {reader->row, reader->cells, reader->count, reader->long_cell,
                                     reader->is_too_long};
