@@ -143,6 +143,35 @@ def platform():
         platform.stop()
 
 
+@pytest.fixture
+def spare_gateway(platform):
+    """Starts further gateways in front of the same services: spare_gateway("--cors-origins", "*") gives its URL. A later flag wins."""
+    running = []
+
+    def start(*flags, ready=True):
+        address = f"127.0.0.1:{free_ports(1)}"
+        command = [str(ROOT / "build" / PRESET / "bin" / "dialplane-gateway"), "--listen", address, "--threads", "1", "--log-level", "error"]
+        given = {flag for flag in flags if flag.startswith("--")}
+        for name in ("skillbase", "campaign", "analytics"):
+            if f"--{name}" not in given:
+                command += [f"--{name}", getattr(platform, name)]
+        running.append(subprocess.Popen([*command, *flags], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+        def answers():
+            assert running[-1].poll() is None, f"the gateway ended: {flags}"
+            try:
+                return httpx.get(f"http://{address}/{'readyz' if ready else 'healthz'}").status_code == 200
+            except httpx.TransportError:
+                return False
+        wait_until(answers, 20, "the spare gateway")
+        return f"http://{address}"
+    yield start
+    for process in running:
+        process.terminate()
+    for process in running:
+        process.wait(30)
+
+
 class Api:
     """The REST side, by httpx."""
 

@@ -306,8 +306,7 @@ static bool fail_media_type(struct upload *upload, const struct media_type *medi
             "An upload must be multipart/form-data, or the file itself as text/csv or "
             "application/octet-stream; got %.*s",
             (int)(media->type.length < 100 ? media->type.length : 100), media->type.data);
-    fail(upload, &err);
-    return false;
+    return fail(upload, &err);
 }
 
 void upload_start(struct request *request)

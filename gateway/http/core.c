@@ -1,5 +1,6 @@
 #include "gateway/http/core.h"
 
+#include "base/log.h"
 #include "gateway/http/exchange_internal.h"
 
 #include <stdio.h>
@@ -32,7 +33,7 @@ static void fill_defaults(struct http_limits *limits)
     DEFAULT(websocket_ping_us, 30 * TIME_US_PER_SECOND);
 }
 
-void http_core_init(struct http_core *core, const struct http_limits *limits,
+bool http_core_init(struct http_core *core, const struct http_limits *limits,
                     const struct exchange_handler *handler, const struct clock *clock)
 {
     memset(core, 0, sizeof(*core));
@@ -45,12 +46,15 @@ void http_core_init(struct http_core *core, const struct http_limits *limits,
     core->date_second = -1;
     entropy_init_system(&core->entropy);
     h2_memory_init(&core->h2_memory);
+    core->exhausted_arena = arena_new(0);
+    return core->exhausted_arena != NULL;
 }
 
 void http_core_done(struct http_core *core)
 {
     exchange_pool_free(core);
     h2_memory_done(&core->h2_memory);
+    arena_free(core->exhausted_arena);
 }
 
 struct str http_core_date(struct http_core *core)
@@ -198,13 +202,25 @@ static const char *problem_code(unsigned status)
     }
 }
 
+void http_log_refused(const struct link *link, unsigned status, const char *detail,
+                      const char *request_id)
+{
+    if (log_is_enabled(LOG_LEVEL_DEBUG)) {
+        log_event(LOG_LEVEL_DEBUG, "request refused", log_int("status", status),
+                  log_text("detail", detail), log_text("request_id", request_id),
+                  log_text("peer", link->peer));
+    }
+}
+
 size_t http_problem(unsigned status, const char *detail, const char *request_id,
                     char out[PROBLEM_TEXT_SIZE])
 {
+    /* Our texts begin small, so that they also fit into logs; the contract wants a sentence. */
+    char first = detail[0] >= 'a' && detail[0] <= 'z' ? (char)(detail[0] - 0x20) : detail[0];
     int length =
         snprintf(out, PROBLEM_TEXT_SIZE,
                  "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,\"code\":\"%s\","
-                 "\"detail\":\"%s\",\"errors\":[],\"request_id\":\"%s\"}",
-                 http_reason(status), status, problem_code(status), detail, request_id);
+                 "\"detail\":\"%c%s\",\"errors\":[],\"request_id\":\"%s\"}",
+                 http_reason(status), status, problem_code(status), first, detail + 1, request_id);
     return length < PROBLEM_TEXT_SIZE ? (size_t)length : PROBLEM_TEXT_SIZE - 1;
 }

@@ -20,6 +20,7 @@ struct http_core {
     struct http_stats stats;
     bool draining; /* answers say Connection: close */
 
+    struct arena *exhausted_arena; /* stands in where there is no memory for one */
     struct exchange *free_exchanges;
     unsigned free_exchange_count;
     struct h2_memory h2_memory;
@@ -28,8 +29,8 @@ struct http_core {
     char date[32]; /* "Sat, 17 Jan 2026 09:30:00 GMT" */
 };
 
-/* limits may be NULL (all defaults); handler and clock are borrowed. */
-void http_core_init(struct http_core *core, const struct http_limits *limits,
+/* limits may be NULL (all defaults); handler and clock are borrowed. False: no memory. */
+bool http_core_init(struct http_core *core, const struct http_limits *limits,
                     const struct exchange_handler *handler, const struct clock *clock);
 void http_core_done(struct http_core *core);
 

@@ -217,10 +217,12 @@ const char *exchange_peer(const struct exchange *exchange)
 
 struct arena *exchange_arena(struct exchange *exchange)
 {
+    struct http_core *core = exchange->link->core;
     if (!exchange->arena) {
-        exchange->arena = arena_new(exchange->link->core->limits.arena_bytes);
+        exchange->arena = arena_new(core->limits.arena_bytes);
         if (!exchange->arena) {
-            abort(); /* a hundred bytes: there is no memory to answer with either */
+            return core
+                ->exhausted_arena; /* from which nothing comes: the caller checks for that anyway */
         }
     }
     return exchange->arena;
@@ -350,8 +352,13 @@ bool exchange_wants_websocket(const struct exchange *exchange)
 struct websocket *exchange_accept_websocket(struct exchange *exchange, struct str protocol,
                                             const struct websocket_handler *handler, void *state)
 {
+    struct websocket *socket;
     if (!exchange->wants_websocket || exchange->begun || exchange->complete) {
         return NULL;
     }
-    return exchange->ops->accept_websocket(exchange, protocol, handler, state);
+    socket = exchange->ops->accept_websocket(exchange, protocol, handler, state);
+    if (!socket) {
+        exchange_abort(exchange);
+    }
+    return socket;
 }

@@ -276,6 +276,7 @@ void h1_put_problem(struct h1 *h1, unsigned status, const char *detail)
 
     http_core_new_id(core, id);
     length = http_problem(status, detail, id, body);
+    http_log_refused(h1->protocol.link, status, detail, id);
     headers[count++] =
         (struct header){STR_LITERAL("content-type"), STR_LITERAL("application/problem+json")};
     headers[count++] = (struct header){STR_LITERAL("x-request-id"), str_from(id)};

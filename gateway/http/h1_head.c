@@ -150,13 +150,21 @@ static bool lines_are_clean(struct h1 *h1, const char *data, size_t length)
 /* What the parser says, in words for the client. */
 void h1_fail_parse(struct h1 *h1, enum llhttp_errno code)
 {
+    const char *pos;
     if (h1->fail_status) {
         h1_fail(h1, h1->fail_status, h1->fail_detail);
         return;
     }
     switch (code) {
     case HPE_INVALID_METHOD:
-        h1_fail(h1, 400, "the request method is unknown");
+        /* What differs from every known method decides: a letter makes another method, anything
+         * else garbage. */
+        pos = llhttp_get_error_pos(&h1->parser);
+        if (*pos >= 'A' && *pos <= 'Z') {
+            h1_fail(h1, 501, "the request method is not supported");
+        } else {
+            h1_fail(h1, 400, "the request line is malformed");
+        }
         return;
     case HPE_INVALID_URL:
         h1_fail(h1, 400, "the request target is malformed");
@@ -284,7 +292,7 @@ static bool take_framing(struct h1 *h1, struct exchange *exchange, const struct 
     if (special->encodings > 0) {
         if (special->encodings > 1 || exchange->http_minor == 0 ||
             !str_equal_ignore_case(special->encoding, STR_LITERAL("chunked"))) {
-            h1_fail(h1, 400, "the only transfer-encoding that is understood is \\\"chunked\\\"");
+            h1_fail(h1, 400, "the only transfer-encoding that is understood is chunked");
             return false;
         }
         exchange->content_length = -1;

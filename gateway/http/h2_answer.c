@@ -203,6 +203,7 @@ void h2_reject(struct exchange *exchange, unsigned status, const char *detail)
     size_t length;
     http_core_new_id(core, id);
     length = http_problem(status, detail, id, body);
+    http_log_refused(exchange->link, status, detail, id);
     core->stats.protocol_errors++;
     const struct header headers[] = {
         {STR_LITERAL("content-type"), STR_LITERAL("application/problem+json")},

@@ -46,6 +46,10 @@ struct link {
     void (*wake)(struct link *link);
 };
 
+/* One debug line for a request that never reached the handler. */
+void http_log_refused(const struct link *link, unsigned status, const char *detail,
+                      const char *request_id);
+
 struct protocol_ops {
     /* Bytes from the peer: gives how many were taken; the rest is offered again after the next
      * run() or on_sent(). */

@@ -108,13 +108,13 @@ struct http_server *http_server_start(struct loop *loop, const char *address, bo
         return NULL;
     }
     server->loop = loop;
-    http_core_init(&server->core, limits, handler, loop_clock(loop));
-    init_limits(server);
-    if (!net_init(&server->net, loop)) {
+    if (!http_core_init(&server->core, limits, handler, loop_clock(loop)) ||
+        !net_init(&server->net, loop)) {
         err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
         free_parts(server);
         return NULL;
     }
+    init_limits(server);
     server->listener = net_listener_open(loop, address, reuse_port, on_accept, server, err);
     if (!server->listener) {
         free_parts(server);

@@ -40,6 +40,8 @@ int http_server_port(const struct http_server *server);
  * done. */
 void http_server_stop(struct http_server *server, int64_t grace_us, void (*done)(void *context),
                       void *context);
+/* Cuts what is left: on_gone, on_done and on_closed come from within. Itself it is freed at the end
+ * of the turn. NULL is allowed. */
 void http_server_free(struct http_server *server);
 
 struct http_stats {

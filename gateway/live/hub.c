@@ -30,7 +30,7 @@ struct hub {
     uint64_t first;
     size_t bytes;
 
-    bool begun;    /* the service has begun to answer */
+    bool begun;    /* the first message has come */
     bool joinable; /* its history is whole, and it goes on */
     bool ended;
     bool work_scheduled;
@@ -226,14 +226,6 @@ static void add_event(struct hub *hub, struct live_event *event)
     }
 }
 
-static void on_headers(struct upstream_call *call)
-{
-    struct hub *hub = upstream_call_context(call);
-
-    hub->begun = true;
-    schedule(hub);
-}
-
 static void end_hub(struct hub *hub, const struct err *err)
 {
     hub->call = NULL;
@@ -268,18 +260,17 @@ static void on_done(struct upstream_call *call, const struct err *status)
     end_hub(upstream_call_context(call), status);
 }
 
-static const struct upstream_handler hub_handler = {
-    .on_headers = on_headers, .on_message = on_message, .on_done = on_done};
+static const struct upstream_handler hub_handler = {.on_message = on_message, .on_done = on_done};
 
 static struct hub *find(struct live *live, const struct route *route, struct str request,
                         uint64_t hash)
 {
     struct hub *hub;
 
-    LIST_FOREACH(hub, &live->buckets[hash % BUCKETS], link)
-    if (hub->hash == hash && hub->route->method == route->method &&
-        str_equal((struct str){hub->request, hub->request_length}, request))
-        return hub;
+    LIST_FOREACH (hub, &live->buckets[hash % BUCKETS], link)
+        if (hub->hash == hash && hub->route->method == route->method &&
+            str_equal((struct str){hub->request, hub->request_length}, request))
+            return hub;
     return NULL;
 }
 

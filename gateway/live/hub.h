@@ -22,7 +22,8 @@ struct watcher_ops {
     enum live_form form;
     /* Gives the bytes that wait. The frame is borrowed. */
     size_t (*send)(struct watcher *watcher, struct shared_bytes *frame);
-    /* The service has begun to answer (once; before the first event). */
+    /* The stream is good: before the first event. (A service's headers alone say nothing: an error
+     * may follow them.) */
     void (*on_begin)(struct watcher *watcher);
     /* The stream has ended and all events have been sent: the watcher has left the hub. err->code
      * ERR_OK: in order. */

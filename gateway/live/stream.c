@@ -1,11 +1,12 @@
 /* A watcher over plain HTTP: server-sent events or lines of JSON.
  *
- * The status line waits for the service's first word, so that an unknown call is a 404 and not an
- * empty stream, but at most 200 ms: a client of a silent stream must see that it is connected. */
+ * The status line waits for the service's first message, so that an unknown call is a 404 and not
+ * an empty stream, but at most a second: a client of a silent stream must see that it is connected.
+ */
 #include "gateway/live/forms.h"
 #include "gateway/policy/problem.h"
 
-#define BEGIN_AFTER_US (200 * INT64_C(1000))
+#define BEGIN_AFTER_US TIME_US_PER_SECOND
 #define HEARTBEAT_US (15 * TIME_US_PER_SECOND)
 
 struct stream {

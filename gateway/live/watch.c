@@ -68,6 +68,16 @@ static bool check_origin(struct request *request)
     return false;
 }
 
+/* What a GET would begin with; nothing is watched for it. */
+static void answer_head(struct request *request, const char *type)
+{
+    struct answer_headers headers = {.count = 0};
+
+    answer_header(&headers, "content-type", str_from(type));
+    answer_header(&headers, "cache-control", STR_LITERAL("no-store"));
+    request_answer(request, 200, &headers, (struct str){NULL, 0});
+}
+
 void watch_start(struct request *request)
 {
     static const char *const types[] = {"application/x-ndjson", "text/event-stream"};
@@ -75,6 +85,10 @@ void watch_start(struct request *request)
     bool websocket = exchange_wants_websocket(request->exchange);
     struct str wire;
 
+    if (request->worker->draining) {
+        request_fail_code(request, ERR_UNAVAILABLE, NULL, "The gateway is being restarted");
+        return;
+    }
     if (websocket && !method->websocket) {
         request_fail_code(request, ERR_INVALID_ARGUMENT, NULL,
                           "This stream is not served as a WebSocket");
@@ -96,6 +110,8 @@ void watch_start(struct request *request)
         return;
     if (websocket)
         socket_start(request, wire);
+    else if (str_equal_cstr(exchange_method(request->exchange), "HEAD"))
+        answer_head(request, types[form]);
     else
         stream_start(request, wire, form == 1 ? LIVE_EVENT_STREAM : LIVE_LINES);
 }

@@ -104,7 +104,9 @@ void problem_print(const struct err *err, const char *strip, struct str request_
         buf_put_json_string(out, str_from(err->reason));
     }
     buf_put_cstr(out, ",\"detail\":");
-    buf_put_json_string(out, str_from(err->message[0] ? err->message : title));
+    /* A single violation is told in the message as well, field first. */
+    const char *detail = violation ? problem_field(err->message, strip) : err->message;
+    buf_put_json_string(out, str_from(detail[0] ? detail : title));
     buf_put_cstr(out, ",\"errors\":[");
     for (; violation; violation = violation->next) {
         buf_put_cstr(out, "{\"field\":");

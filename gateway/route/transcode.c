@@ -117,13 +117,14 @@ static bool parse_body(const struct schema *schema, const struct route *route, s
 }
 
 /* Whether something is said of `path` already, or of what it is a part of: that "llm" is no object
- * explains that "llm.model" is missing. */
-static bool has_path(const struct violations *violations, const char *path)
+ * explains that "llm.model" is missing. The body itself has the path "". */
+static bool has_path(const struct violations *violations, const char *path, bool in_body)
 {
     for (const struct violation *at = violations->first; at; at = at->next) {
         size_t length = strlen(at->field);
-        if (strncmp(at->field, path, length) == 0 &&
-            (path[length] == '\0' || (length && (path[length] == '.' || path[length] == '['))))
+        if (strncmp(at->field, path, length) != 0)
+            continue;
+        if (length ? path[length] == '\0' || path[length] == '.' || path[length] == '[' : in_body)
             return true;
     }
     return false;
@@ -141,7 +142,8 @@ static void add_rule_violations(const struct route *route, struct str wire, stru
     schema_check(route->method->input, wire, route->update_mask ? body : NULL, &more, &ignored);
     for (const struct violation *at = more.first; at; at = at->next) {
         const char *path = problem_field(at->field, body);
-        if (!has_path(violations, path) && !has_path(violations, at->field))
+        bool in_body = path != at->field || route->binding->body_whole;
+        if (!has_path(violations, path, in_body) && !has_path(violations, at->field, in_body))
             violations_add(violations, path, "%s", at->message);
     }
 }

@@ -152,8 +152,7 @@ static void check_calls(struct upstream *upstream, int64_t now)
     struct upstream_call *call;
 
 again:
-    TAILQ_FOREACH(call, &upstream->calls, all_link)
-    {
+    TAILQ_FOREACH (call, &upstream->calls, all_link) {
         if (!call->deadline_us || now < call->deadline_us + DEADLINE_GRACE_US || call->failure.code)
             continue;
         if (call->connection) {
@@ -180,7 +179,7 @@ static void on_tick(void *context)
              connection = next) {
             next = TAILQ_NEXT(connection, link);
             channel_tick(connection, now);
-            if (connection->state == CONNECTING)
+            if (connection->state <= GREETING)
                 connecting = true;
         }
     }
@@ -207,8 +206,8 @@ static bool connect_endpoint(struct upstream *upstream, struct endpoint *endpoin
 
     if (endpoint->gone)
         return false;
-    TAILQ_FOREACH(connection, &endpoint->connections, link)
-    connecting |= connection->state == CONNECTING;
+    TAILQ_FOREACH (connection, &endpoint->connections, link)
+        connecting |= connection->state <= GREETING;
     if (now < endpoint->not_before_us)
         return connecting;
     while (endpoint->connection_count < wanted) {
@@ -227,8 +226,7 @@ static struct channel *least_busy(struct upstream *upstream, bool *ret_any_ready
 
     *ret_any_ready = false;
     for (unsigned i = 0; i < upstream->endpoint_count; i++) {
-        TAILQ_FOREACH(connection, &upstream->endpoints[i]->connections, link)
-        {
+        TAILQ_FOREACH (connection, &upstream->endpoints[i]->connections, link) {
             *ret_any_ready |= connection->state == READY;
             if (channel_takes_calls(connection) &&
                 (!best || connection->call_count < best->call_count))
@@ -238,74 +236,105 @@ static struct channel *least_busy(struct upstream *upstream, bool *ret_any_ready
     return best;
 }
 
+static bool is_connecting(struct upstream *upstream)
+{
+    struct channel *connection;
+
+    for (unsigned i = 0; i < upstream->endpoint_count; i++)
+        TAILQ_FOREACH (connection, &upstream->endpoints[i]->connections, link)
+            if (connection->state <= GREETING)
+                return true;
+    return false;
+}
+
+/* All connections are full: one more to each address, up to the limit. */
+static bool open_more(struct upstream *upstream)
+{
+    int64_t now = upstream_now(upstream);
+    bool connecting = is_connecting(upstream);
+
+    for (unsigned i = 0; i < upstream->endpoint_count && !connecting; i++) {
+        struct endpoint *endpoint = upstream->endpoints[i];
+        if (endpoint->connection_count < upstream->options.max_connections)
+            connecting = connect_endpoint(upstream, endpoint, endpoint->connection_count + 1, now);
+    }
+    return connecting;
+}
+
+static void fail_unplaced(struct upstream_call *call, bool any_ready)
+{
+    const char *name = call->upstream->name;
+
+    if (any_ready)
+        upstream_fail_later(call, ERR_RESOURCE_EXHAUSTED, REASON_OVERLOADED,
+                            "Too many calls to the %s service are under way", name);
+    else
+        upstream_fail_later(call, ERR_UNAVAILABLE, NULL, "The %s service cannot be reached", name);
+}
+
 void upstream_dispatch(struct upstream_call *call)
 {
     struct upstream *upstream = call->upstream;
     int64_t now = upstream_now(upstream);
-    bool any_ready, connecting = resolve_refresh(upstream, false);
+    bool any_ready, hope = resolve_refresh(upstream, false);
 
     start_tick(upstream);
     for (unsigned i = 0; i < upstream->endpoint_count; i++)
-        connecting |=
+        hope |=
             connect_endpoint(upstream, upstream->endpoints[i], upstream->options.connections, now);
     struct channel *connection = least_busy(upstream, &any_ready);
     if (connection) {
         channel_start_call(connection, call);
         return;
     }
-    if (any_ready && !connecting) {
-        /* All are full: one more to each address, up to the limit. */
-        for (unsigned i = 0; i < upstream->endpoint_count; i++) {
-            struct endpoint *endpoint = upstream->endpoints[i];
-            if (endpoint->connection_count < upstream->options.max_connections)
-                connecting |=
-                    connect_endpoint(upstream, endpoint, endpoint->connection_count + 1, now);
-        }
-    }
-    if (connecting && upstream->pending_count < upstream->options.max_pending) {
+    hope = hope || (any_ready && open_more(upstream));
+    if (hope && upstream->pending_count < upstream->options.max_pending) {
+        call->queued_us = now;
         TAILQ_INSERT_TAIL(&upstream->pending, call, link);
         upstream->pending_count++;
-    } else if (any_ready || connecting) {
-        upstream_fail_later(call, ERR_RESOURCE_EXHAUSTED, REASON_OVERLOADED,
-                            "Too many calls to the %s service are under way", upstream->name);
     } else {
-        upstream_fail_later(call, ERR_UNAVAILABLE, NULL, "The %s service cannot be reached",
-                            upstream->name);
+        fail_unplaced(call, any_ready || hope);
     }
+}
+
+static struct upstream_call *take_pending(struct upstream *upstream)
+{
+    struct upstream_call *call = TAILQ_FIRST(&upstream->pending);
+
+    TAILQ_REMOVE(&upstream->pending, call, link);
+    upstream->pending_count--;
+    return call;
 }
 
 void upstream_dispatch_pending(struct upstream *upstream)
 {
     bool any_ready;
 
-    for (;;) {
-        struct upstream_call *call = TAILQ_FIRST(&upstream->pending);
-        struct channel *connection = call ? least_busy(upstream, &any_ready) : NULL;
-        if (!connection)
+    while (upstream->pending_count) {
+        struct channel *connection = least_busy(upstream, &any_ready);
+        if (connection)
+            channel_start_call(connection, take_pending(upstream));
+        else if (any_ready && open_more(upstream))
             return;
-        TAILQ_REMOVE(&upstream->pending, call, link);
-        upstream->pending_count--;
-        channel_start_call(connection, call);
+        else
+            break;
     }
+    /* No connection has become of what they hoped for, or it is full as well. */
+    int64_t oldest = upstream_now(upstream) - 2 * upstream->options.connect_timeout_us;
+    while (upstream->pending_count && TAILQ_FIRST(&upstream->pending)->queued_us < oldest)
+        fail_unplaced(take_pending(upstream), any_ready);
 }
 
 void upstream_on_connect_failed(struct upstream *upstream)
 {
-    struct channel *connection;
-    struct upstream_call *call;
+    bool any_ready;
 
     if (upstream->closing)
         return;
-    bool hope = resolve_refresh(upstream, true);
-    for (unsigned i = 0; i < upstream->endpoint_count; i++)
-        TAILQ_FOREACH(connection, &upstream->endpoints[i]->connections, link)
-    hope |= connection->state == CONNECTING || connection->state == READY;
-    if (hope)
+    bool hope = resolve_refresh(upstream, true) || is_connecting(upstream);
+    least_busy(upstream, &any_ready);
+    if (hope || any_ready)
         return;
-    while ((call = TAILQ_FIRST(&upstream->pending))) {
-        TAILQ_REMOVE(&upstream->pending, call, link);
-        upstream->pending_count--;
-        upstream_fail_later(call, ERR_UNAVAILABLE, NULL, "The %s service cannot be reached",
-                            upstream->name);
-    }
+    while (upstream->pending_count)
+        fail_unplaced(take_pending(upstream), false);
 }

@@ -1,7 +1,7 @@
 /* One TCP or unix connection to a service.
  *
- *   CONNECTING ──▶ READY ──▶ DRAINING (GOAWAY, stream ids used up, address gone) ──▶ DEAD
- *        └────────────┴───────────── anything wrong ─────────────────────────────────▲
+ *   CONNECTING ──▶ GREETING ──▶ READY ──▶ DRAINING (GOAWAY, stream ids used up, address gone) ──▶
+ * DEAD └────────────┴───────────── anything wrong ─────────────────────────────────▲
  *
  * Bytes go out once per turn of the loop: whoever submits schedules one flush. A dead connection is
  * freed after the turn, so that no frame on the stack still holds it. */
@@ -52,20 +52,27 @@ void channel_destroy(struct channel *connection)
     loop_defer(connection->upstream->loop, free_later, connection);
 }
 
-static void start_ready(struct channel *connection)
+static void greet(struct channel *connection)
 {
-    struct upstream *upstream = connection->upstream;
-
     if (!session_open(connection)) {
         channel_fail(connection, "no memory for a session");
         return;
     }
-    connection->state = READY;
-    connection->heard_us = upstream_now(upstream);
-    upstream->stats.connects++;
+    connection->state = GREETING;
+    connection->heard_us = upstream_now(connection->upstream);
     event_add(&connection->readable, NULL);
     channel_schedule_flush(connection);
-    upstream_dispatch_pending(upstream);
+}
+
+void channel_greeted(struct channel *connection)
+{
+    if (connection->state != GREETING)
+        return;
+    connection->state = READY;
+    connection->upstream->stats.connects++;
+    if (connection->endpoint->gone)
+        channel_drain(connection);
+    upstream_dispatch_pending(connection->upstream);
 }
 
 static void on_connected(void *context)
@@ -73,7 +80,7 @@ static void on_connected(void *context)
     struct channel *connection = context;
 
     if (connection->state == CONNECTING)
-        start_ready(connection);
+        greet(connection);
 }
 
 static void connect_failed_later(void *context)
@@ -168,7 +175,7 @@ void channel_ping(struct channel *connection)
 
 void channel_tick(struct channel *connection, int64_t now_us)
 {
-    if (connection->state == CONNECTING) {
+    if (connection->state <= GREETING) {
         if (now_us >= connection->connect_deadline_us)
             channel_fail(connection, "no answer to the connection attempt");
         return;
@@ -197,7 +204,7 @@ void channel_fail(struct channel *connection, const char *why)
 {
     struct upstream *upstream = connection->upstream;
     struct endpoint *endpoint = connection->endpoint;
-    bool was_connecting = connection->state == CONNECTING;
+    bool was_connecting = connection->state <= GREETING;
     struct upstream_call *call;
 
     if (connection->state == DEAD)
@@ -241,7 +248,7 @@ static void on_connect_event(struct channel *connection)
     if (error)
         channel_fail(connection, strerror(error));
     else
-        start_ready(connection);
+        greet(connection);
 }
 
 static void on_heard(struct channel *connection)
@@ -312,8 +319,7 @@ static void tell_writable(struct channel *connection)
 
     connection->writable_waiting = false;
 again:
-    TAILQ_FOREACH(call, &connection->calls, link)
-    {
+    TAILQ_FOREACH (call, &connection->calls, link) {
         if (!call->writable)
             continue;
         call->writable = false;

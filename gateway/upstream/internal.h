@@ -64,7 +64,8 @@ struct channel {
     int fd;
     struct event readable, writable;
     nghttp2_session *session;
-    enum { CONNECTING, READY, DRAINING, DEAD } state;
+    /* GREETING: connected, but how many calls it takes at once is not known before its SETTINGS. */
+    enum { CONNECTING, GREETING, READY, DRAINING, DEAD } state;
     struct call_list calls;
     unsigned call_count;
     struct buf output;
@@ -91,6 +92,7 @@ struct upstream_call {
     char traceparent[60];
     int32_t stream_id;
     int64_t deadline_us; /* 0: none */
+    int64_t queued_us;   /* since when it has waited for a connection */
     /* going out */
     size_t sent;    /* of prefix and message */
     struct buf out; /* streaming: framed messages */
@@ -129,6 +131,8 @@ void resolve_done(struct upstream *upstream);
 struct channel *channel_open(struct endpoint *endpoint, struct upstream *upstream);
 bool channel_takes_calls(const struct channel *connection);
 void channel_start_call(struct channel *connection, struct upstream_call *call);
+/* Its SETTINGS have come. */
+void channel_greeted(struct channel *connection);
 void channel_schedule_flush(struct channel *connection);
 /* The peer is lost: its calls end or are retried. */
 void channel_fail(struct channel *connection, const char *why);

@@ -64,11 +64,11 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         /* grpc-status without END_STREAM is no status: trailers alone carry it. */
         if (call && !end)
             call->status_seen = false;
-        if (call && !end && !call->headers_seen && call->http_status == 200) {
+        if (call && !end && call->http_status == 200)
             call->headers_seen = true;
-            if (call->handler->on_headers)
-                call->handler->on_headers(call);
-        }
+    } else if (frame->hd.type == NGHTTP2_SETTINGS) {
+        if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))
+            channel_greeted(connection);
     } else if (frame->hd.type == NGHTTP2_GOAWAY) {
         /* "Too many pings": ask half as often. */
         if (frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM)

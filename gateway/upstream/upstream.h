@@ -37,9 +37,6 @@ void upstream_free(struct upstream *upstream);
 const char *upstream_name(const struct upstream *upstream);
 
 struct upstream_handler {
-    /* The service has begun to answer: response headers that are not the end already. May be NULL.
-     */
-    void (*on_headers)(struct upstream_call *call);
     /* One message of a server stream; valid during the call. NULL for calls with one reply: see
      * upstream_call_reply(). */
     void (*on_message)(struct upstream_call *call, struct str message);

@@ -38,9 +38,9 @@ create type task_verdict as (task_id uuid, obstacle text, until timestamptz);
 create function take_tasks(c campaigns, worker text, wanted integer, call_ids uuid[], lease interval, at timestamptz) returns integer
 language plpgsql as $$
 declare
-    taken integer := 0;
     batch uuid[];
     aside task_verdict[];
+    chosen_ids uuid[];
     inserted integer;
 begin
     -- Whoever's time has come is ready again.
@@ -48,9 +48,10 @@ begin
     from (select id from call_tasks where campaign_id = c.id and waiting and ready_at <= at order by ready_at limit 500 for update skip locked) due
     where t.id = due.id;
     for round in 1 .. 10 loop
-        select array_agg(b.id) into batch from (
-            select id from call_tasks where campaign_id = c.id and ready
-            order by priority desc, id limit wanted - taken for update skip locked) b;
+        select array_agg(b.id order by b.priority desc, b.id) into batch from (
+            select id, priority from call_tasks where campaign_id = c.id and ready
+            -- After a round of people who cannot be called, look further at once.
+            order by priority desc, id limit case when round = 1 then wanted else greatest(wanted, 100) end for update skip locked) b;
         exit when batch is null;
         -- Who cannot be called now is put aside, until then or for good.
         with zones as materialized (
@@ -66,11 +67,15 @@ begin
                 ready_at = coalesce(v.until, t.ready_at), updated_at = case when v.until is null then at else t.updated_at end,
                 state = case v.obstacle when 'suppressed' then 'suppressed' when 'attempts' then 'failed' else t.state end
             from unnest(aside) v where t.id = v.task_id;
+            select array_agg(b.id order by b.position) into batch
+            from unnest(batch) with ordinality b (id, position) where not exists (select from unnest(aside) v where v.task_id = b.id);
         end if;
+        chosen_ids := batch[: wanted];
+        continue when chosen_ids is null;
         with chosen as (
             select t.id, t.phone_number, t.fence + 1 as fence,
-                   call_ids[taken + row_number() over (order by t.priority desc, t.id)] as call_id
-            from call_tasks t where t.id = any (batch) and t.ready
+                   call_ids[row_number() over (order by t.priority desc, t.id)] as call_id
+            from call_tasks t where t.id = any (chosen_ids)
         ), live as ( -- sorted: two claims of one company must not wait for each other crosswise
             insert into live_calls (call_id, task_id, campaign_id, company_id, phone_number, worker_id, fence, lease_until)
                 select call_id, id, c.id, c.company_id, phone_number, worker, fence, at + lease from chosen order by phone_number
@@ -85,15 +90,15 @@ begin
         insert into call_attempts (call_id, task_id, campaign_id, company_id, number, fence, worker_id, claimed_at)
             select call_id, id, c.id, c.company_id, number, fence, worker, at from claimed;
         get diagnostics inserted = row_count;
-        -- Somebody whom another campaign of the company has called in this very moment.
-        if inserted < cardinality(batch) - coalesce(cardinality(aside), 0) then
+        -- Taken by another campaign at this very moment: on the phone as well.
+        if inserted < cardinality(chosen_ids) then
             update call_tasks set ready = false, waiting = true, waiting_for = 'person_busy', ready_at = at + interval '10 seconds'
-            where id = any (batch) and ready;
+            where id = any (chosen_ids) and ready;
         end if;
-        taken := taken + inserted;
-        exit when taken >= wanted;
+        -- Fewer than wanted will do: persons locked in two runs would not be locked in order.
+        exit when inserted > 0;
     end loop;
-    return taken;
+    return coalesce(inserted, 0);
 end $$;
 
 -- Hands out up to `wanted` tasks of ONE campaign: the one whose company, then which itself, was served longest ago. (One, so that the persons are

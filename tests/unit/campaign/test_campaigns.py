@@ -1,4 +1,5 @@
 """Campaigns, their states and their call lists, over gRPC."""
+import concurrent.futures
 import csv
 import io
 import pathlib
@@ -229,6 +230,26 @@ def test_uploads_that_go_wrong(client, tenant):
     for _ in range(6):
         client.upload(other.id, numbers(2))
     assert client.GetCampaign(id=other.id).total_tasks == 2
+
+
+def test_two_uploads_at_once_and_a_cancel_meanwhile(client, tenant):
+    made = tenant.campaign(client)
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        first = threads.submit(client.upload, made.id, numbers(3000))
+        second = threads.submit(client.upload, made.id, numbers(0) + numbers(3000).split(b"\n", 1)[1] + numbers(500, first=3000).split(b"\n", 1)[1])
+        results = [first.result(), second.result()]
+    assert sum(r.created for r in results) == 3500 and sum(r.duplicates for r in results) == 3000
+    after = client.GetCampaign(id=made.id)
+    assert after.total_tasks == after.pending_tasks == 3500
+
+    def cancelled_meanwhile():
+        yield numbers(10, first=5000)
+        time.sleep(0.3)
+        client.CancelCampaign(id=made.id)
+        yield b"+12015559999,Z,Z\n"
+
+    refused("FAILED_PRECONDITION", "CAMPAIGN_ENDED", client.upload, made.id, cancelled_meanwhile())
+    assert client.GetCampaign(id=made.id).total_tasks == 3500
 
 
 def test_limits_of_uploads(tenant):

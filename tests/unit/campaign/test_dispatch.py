@@ -169,6 +169,35 @@ def test_after_pause_nothing_begins(client, tenant):
     assert (counters.completed_tasks, counters.pending_tasks, counters.in_progress_tasks, counters.total_tasks) == (1, 0, 0, 5)
 
 
+def test_when_pause_has_answered_no_call_begins_any_more(client, tenant):
+    campaign = tenant.started(client, 300)
+    tasks = [task for _ in range(3) for task in claim(client, tenant)]
+    assert len(tasks) == 300
+    paused, refusals, begun = threading.Event(), [], []
+
+    def work(mine):
+        for task in mine:
+            late = paused.is_set()
+            try:
+                begin(client, task)
+                begun.append(task.call_id)
+                assert not late
+            except Failure as failure:
+                refusals.append(failure.reason)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        workers = [threads.submit(work, tasks[i::8]) for i in range(8)]
+        while len(begun) < 60:
+            time.sleep(0.005)
+        client.PauseCampaign(id=campaign.id)
+        dialed = sql(f"select count(*) from live_calls where campaign_id = '{campaign.id}' and dialed_at is not null")
+        paused.set()
+        for worker in workers:
+            worker.result()
+    assert dialed == sql(f"select count(*) from live_calls where campaign_id = '{campaign.id}' and dialed_at is not null") == str(len(begun))
+    assert set(refusals) == {"CAMPAIGN_NOT_RUNNING"} and len(refusals) == 300 - len(begun)
+
+
 def test_cancel_takes_claimed_ones_back(client, tenant):
     campaign = tenant.started(client, 3)
     (task,) = claim(client, tenant, 1)
@@ -199,6 +228,14 @@ def test_one_call_a_person(client, tenant):
     assert len(claim(client, tenant, 10)) == 3
 
 
+def test_one_who_wants_one_task_finds_it_behind_many_busy_people(client, tenant):
+    tenant.started(client, 60)
+    assert len(claim(client, tenant)) == 60
+    second = tenant.started(client, 61)
+    assert [t.phone_number for t in claim(client, tenant, 1)] == ["+12015550060"]
+    assert sql(f"select count(*) from call_tasks where campaign_id = '{second.id}' and waiting_for = 'person_busy'") == "60"
+
+
 def test_turns_of_campaigns(client, tenant):
     made = [tenant.campaign(client) for _ in range(3)]
     for i, campaign in enumerate(made):
@@ -209,7 +246,13 @@ def test_turns_of_campaigns(client, tenant):
     assert claim(client, tenant, 1, campaign_id=made[2].id)[0].campaign_id == made[2].id
 
 
-def test_limits_hold_with_eight_claimers(client, tenant):
+def test_limits_hold_with_eight_claimers_on_three_instances(client, tenant):
+    with running() as second, running() as third:
+        limits_hold([client, second, third], tenant)
+
+
+def limits_hold(instances, tenant):
+    client = instances[0]
     campaign = tenant.started(client, 400, max_concurrent_calls=7)
     most, stop, errors, done = [0], threading.Event(), [], []
 
@@ -218,10 +261,11 @@ def test_limits_hold_with_eight_claimers(client, tenant):
             most[0] = max(most[0], int(sql(f"select count(*) from live_calls where campaign_id = '{campaign.id}'")))
 
     def work(number):
+        mine = instances[number % len(instances)]
         while not stop.is_set():
             try:
-                tasks = claim(client, tenant, 5, worker=f"w{number}", wait_ms=300)
-                finish_all(client, tasks)
+                tasks = claim(mine, tenant, 5, worker=f"w{number}", wait_ms=300)
+                finish_all(mine, tasks)
                 done.extend(t.task_id for t in tasks)
             except Failure as failure:
                 errors.append(failure)
@@ -239,18 +283,20 @@ def test_limits_hold_with_eight_claimers(client, tenant):
     assert (word(after, "status"), after.completed_tasks, after.pending_tasks, after.in_progress_tasks) == ("completed", 400, 0, 0)
     assert len(done) == len(set(done)) == 400
     assert sql(f"select max(n) from (select count(*) n from call_attempts where campaign_id = '{campaign.id}' group by task_id) a") == "1"
+    # What the counters say is what counting the tasks gives.
+    assert sql(f"select total, completed from campaign_counters('{campaign.id}')") == sql(
+        f"select count(*), count(*) filter (where state = 'completed') from call_tasks where campaign_id = '{campaign.id}'")
 
 
 def test_calls_per_minute(client, tenant):
+    start = time.time()
     tenant.started(client, 200, calls_per_minute=30)
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
         claimed = sum(len(tasks) for tasks in threads.map(lambda i: claim(client, tenant, 100, worker=f"w{i}"), range(8)))
-    assert claimed == 5  # the bucket's depth, whoever asks
-    start = time.time()
+    assert 5 <= claimed <= 5 + (time.time() - start) / 2  # the bucket's depth, whoever asks
     while time.time() < start + 6:
         claimed += len(claim(client, tenant, 100, wait_ms=500))
-    assert 7 <= claimed <= 9  # one each two seconds
-    assert claimed <= 30
+    assert 7 <= claimed <= 5 + (time.time() - start) / 2  # one each two seconds
 
 
 def test_long_poll(client, tenant):
@@ -264,7 +310,7 @@ def test_long_poll(client, tenant):
         time.sleep(0.5)
         client.StartCampaign(id=campaign.id)
         start = time.time()
-        assert len(waiting.result()) == 1 and time.time() - start < 0.5
+        assert len(waiting.result()) == 1 and time.time() - start < 0.9
         # A deadline before the end of the wait: nothing rather than an error.
         start = time.time()
         assert not client.ClaimTasks(worker_id="w", wait_ms=30000, company_id=tenant.id, timeout=1.5).tasks
@@ -295,12 +341,12 @@ def test_waiting_agents_do_not_hold_up_the_stop(tenant):
 
 
 def test_leases_that_run_out(tenant):
-    with running("--lease", "1s", "--sweep-period", "200ms") as client:
+    with running("--lease", "2s", "--sweep-period", "200ms") as client:
         campaign = tenant.started(client, 3)
         claimed, dialing, beating = claim(client, tenant, 3)
         begin(client, dialing)
         begin(client, beating)
-        for _ in range(6):
+        for _ in range(8):
             time.sleep(0.4)
             assert word(client.Heartbeat(worker_id="w1", calls=[{"call_id": beating.call_id, "fence": beating.fence}]).results[0], "state") == "held"
         # Claimed: ready again, the attempt refunded. Dialing: unknown.

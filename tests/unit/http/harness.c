@@ -68,6 +68,10 @@ static const struct websocket_handler websocket_handler = {.on_text = on_text,
 static void stream_three(struct exchange *exchange)
 {
     struct shared_bytes *bytes = shared_bytes_new("piece", 5);
+    if (!bytes) {
+        exchange_abort(exchange);
+        return;
+    }
     exchange_respond_begin(exchange, 200, NULL, 0);
     exchange_write(exchange, bytes);
     exchange_write(exchange, bytes);
@@ -83,7 +87,9 @@ static void on_request(struct exchange *exchange, void *context)
     (void)context;
     add_text(harness, "request", exchange);
     exchange_set_state(exchange, ARENA_NEW(exchange_arena(exchange), struct tally));
-    if (str_equal_cstr(path, "/body")) {
+    if (!exchange_state(exchange)) {
+        exchange_respond(exchange, 503, NULL, 0, (struct str){NULL, 0});
+    } else if (str_equal_cstr(path, "/body")) {
         exchange_body_start(exchange, on_body);
     } else if (str_equal_cstr(path, "/limit")) {
         exchange_body_limit(exchange, 10, on_too_large);
@@ -142,7 +148,9 @@ void harness_init(struct harness *harness, struct protocol *(*protocol_new)(stru
 {
     memset(harness, 0, sizeof(*harness));
     virtual_clock_init(&harness->clock, START_US);
-    http_core_init(&harness->core, limits, &handler, &harness->clock.clock);
+    if (!http_core_init(&harness->core, limits, &handler, &harness->clock.clock)) {
+        abort();
+    }
     entropy_init_seeded(&harness->core.entropy, 1);
     outq_pool_init(&harness->pool);
     outq_init(&harness->out, &harness->pool);
@@ -196,7 +204,7 @@ static void turn(struct harness *harness)
         swap(&harness->link);
         offer_kept(harness);
         send_all(harness);
-    } while (harness->woken && --limit > 0);
+    } while (harness->woken && !harness->out.failed && --limit > 0);
     if (limit == 0) {
         abort(); /* it wakes itself for ever */
     }

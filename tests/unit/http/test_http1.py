@@ -77,7 +77,8 @@ REFUSED = {
     "other scheme": (get(b"ftp://h/x"), 400),
     "absolute without host": (get(b"http:///x"), 400),
     "CONNECT": (b"CONNECT h:80 HTTP/1.1\r\n" + HOST + b"\r\n", 501),
-    "unknown method": (b"BREW / HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "unknown method": (b"BREW / HTTP/1.1\r\n" + HOST + b"\r\n", 501),
+    "method with more": (b"GETX / HTTP/1.1\r\n" + HOST + b"\r\n", 501),
     "lower-case method": (b"get / HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "RTSP": (b"DESCRIBE / RTSP/1.0\r\n" + HOST + b"\r\n", 501),
     "HTTP/2.0 in words": (get(version=b"2.0"), 505),
@@ -401,15 +402,15 @@ def test_slow_loris(start):
 
     answer, seconds = timed(lambda: drip(get(extra=b"X: " + b"y" * 1000), 0.05))
     check_problem(answer, 408)
-    assert 0.25 < seconds < 1.5
+    assert 0.25 < seconds < 4
     body = b"POST /collect HTTP/1.1\r\n" + HOST + b"Content-Length: 10\r\n\r\nabc"
     answer, seconds = timed(lambda: server.raw(body))
     check_problem(answer, 408)
-    assert 0.25 < seconds < 1.5
+    assert 0.25 < seconds < 4
     answer, seconds = timed(lambda: server.raw(get()))
-    assert answer.endswith(b"hello\n") and 0.25 < seconds < 1.5
+    assert answer.endswith(b"hello\n") and 0.25 < seconds < 4
     answer, seconds = timed(lambda: server.raw(b""))
-    assert answer == b"" and 0.25 < seconds < 1.5
+    assert answer == b"" and 0.25 < seconds < 4
     answer, seconds = timed(lambda: server.raw(b"PRI * HT"))
     check_problem(answer, 408)
     # A body that trickles but does not stop is not cut.

@@ -341,7 +341,7 @@ def test_stalled_reader_is_cut(start):
     client.get("/stream?n=1000&size=10000")
     begin = time.monotonic()
     client.until_closed()
-    assert 0.3 < time.monotonic() - begin < 2
+    assert 0.3 < time.monotonic() - begin < 4
     assert server.stats()["gone"] == 1
 
 
@@ -361,13 +361,13 @@ def test_idle_and_header_time_limits(start):
     assert client.finish(client.get())["data"] == b"hello\n"
     begin = time.monotonic()
     client.until_closed()
-    assert client.goaway == 0 and 0.2 < time.monotonic() - begin < 1.5
+    assert client.goaway == 0 and 0.2 < time.monotonic() - begin < 4
     # Half a header block: HEADERS without END_HEADERS, and silence.
     with server.connect() as plain:
         plain.sendall(PREFACE + b"\0\0\0\4\0\0\0\0\0" + b"\0\0\1\1\0\0\0\0\1\x82")
         begin = time.monotonic()
         read_all(plain)
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 4
 
 
 def test_too_many_streams(start):

@@ -186,7 +186,7 @@ def test_close_is_not_waited_for_longer_than_two_seconds(server):
     assert ws.receive()[0] == CLOSE
     begin = time.monotonic()
     assert read_all(ws.connection) in (b"", b"<RESET>")
-    assert 1.5 < time.monotonic() - begin < 3
+    assert 1.5 < time.monotonic() - begin < 4.5
 
 
 def test_pings(start):
@@ -198,7 +198,7 @@ def test_pings(start):
         alive.send(frame(PONG))
     dead.connection.settimeout(2)
     rest = read_all(dead.connection)
-    assert rest in (b"\x89\0\x89\0", b"\x89\0\x89\0<RESET>") and time.monotonic() - begin < 3
+    assert rest in (b"\x89\0\x89\0", b"\x89\0\x89\0<RESET>") and time.monotonic() - begin < 4.5
     alive.send(frame(TEXT, b"still here"))
     while True:
         opcode, payload = alive.receive()

@@ -303,3 +303,33 @@ def test_metrics_and_log(gateway, service, protos):
     time.sleep(0.2)
     line = next(line for line in gateway.log if "for-the-log" in line)
     assert '"/api/skillbases/{id}"' in line and ID not in line
+
+
+def test_pages(gateway, shared_service, tmp_path):
+    from conftest import Gateway
+    answer = gateway.request("GET", "/")
+    assert answer.status_code == 200 and "Dialplane" in answer.text and "{{version}}" not in answer.text
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert gateway.request("GET", "/", headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+    assert problem(gateway.request("POST", "/"), 405) and problem(gateway.request("GET", "/nope"), 404)
+    (tmp_path / "guide").mkdir()
+    (tmp_path / "index.html").write_text("own page")
+    (tmp_path / "guide" / "index.html").write_text("docs")
+    (tmp_path / "app.js").write_text("1")
+    (tmp_path / ".hidden").write_text("secret")
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    other = Gateway(shared_service, "--pages", str(tmp_path))
+    assert other.request("GET", "/").text == "own page"
+    assert other.request("GET", "/guide").text == other.request("GET", "/guide/").text == "docs"
+    assert other.request("GET", "/app.js").headers["content-type"].startswith("text/javascript")
+    for path in ("/.hidden", "/link", "/page.css", "/guide/../app.js", "/%2e%2e/etc/passwd"):
+        with_path = requests_raw(other, path)
+        assert with_path == 404, path
+    other.stop()
+
+
+def requests_raw(gateway, path):
+    """The path as it is: requests would tidy it up."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return int(client.recv(65536).split()[1])
