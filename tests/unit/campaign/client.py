@@ -72,7 +72,7 @@ class Failure(Exception):
         super().__init__(f"{self.code} {self.reason} {self.message} {self.fields}")
 
 
-DISPATCH = {"ClaimTasks", "BeginDial", "Heartbeat", "FinishTask"}
+DISPATCH = {"ClaimTasks", "BeginDial", "ReportProgress", "Heartbeat", "FinishTask"}
 
 
 class Client:
