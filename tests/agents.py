@@ -31,8 +31,10 @@ class Rpc:
         self.channel = grpc.insecure_channel(address)
 
     def message(self, name, values):
+        """A request from contract JSON: enum words and decimal seconds as REST takes them."""
         from google.protobuf import json_format
-        return json_format.ParseDict(values, getattr(self.module, name)())
+        message = getattr(self.module, name)
+        return json_format.ParseDict(proto3_json(message.DESCRIPTOR, values), message())
 
     def __getattr__(self, name):
         method = self.service.methods_by_name[name]
@@ -58,6 +60,22 @@ class Rpc:
 
     def __exit__(self, *_):
         self.close()
+
+
+def proto3_json(descriptor, values):
+    from dialplane import options_pb2
+    out = {}
+    for key, value in values.items():
+        field = descriptor.fields_by_name[key]
+        places = field.GetOptions().Extensions[options_pb2.rules].decimal_places
+        if field.message_type and field.message_type.file.package == "dialplane.v1":
+            value = [proto3_json(field.message_type, v) for v in value] if isinstance(value, list) else proto3_json(field.message_type, value)
+        elif field.enum_type and value.islower():
+            value = next(v.name for v in field.enum_type.values if v.name.endswith(f"_{value.upper()}"))
+        elif places:
+            value = int(Decimal(str(value)).scaleb(places))
+        out[key] = value
+    return out
 
 
 def details(error):

@@ -73,7 +73,9 @@ void request_on_done(struct exchange *exchange, unsigned status, uint64_t bytes_
         return;
     struct str method = exchange_method(exchange);
     char verb[16];
-    snprintf(verb, sizeof(verb), "%.*s", (int)method.length, method.data);
+    size_t verb_length = method.length < sizeof(verb) ? method.length : sizeof(verb) - 1;
+    memcpy(verb, method.data, verb_length);
+    verb[verb_length] = '\0';
     /* The template, not the path: paths carry identifiers and whatever else a client puts there. */
     log_event(level, "request", log_text("method", verb), log_text("route", request->label),
               log_int("status", status), log_int("duration_us", duration_us),

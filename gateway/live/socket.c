@@ -123,5 +123,7 @@ void socket_start(struct request *request, struct str wire)
     if (!socket->websocket) {
         watcher_leave(&socket->watcher);
         free(socket);
+        request->answered = false;
+        request_fail_code(request, ERR_RESOURCE_EXHAUSTED, REASON_OVERLOADED, "Out of memory");
     }
 }

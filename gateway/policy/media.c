@@ -235,10 +235,3 @@ int accept_choose(struct str accept, const char *const *types, size_t count)
     }
     return chosen;
 }
-
-bool accept_names(struct str accept, const char *type)
-{
-    unsigned how;
-
-    return best_match(accept, str_from(type), &how) > 0 && how == 3;
-}

@@ -28,7 +28,5 @@ bool media_type_is_json(const struct media_type *media);
 unsigned accept_quality(struct str accept, const char *type);
 /* Index of the type that is wanted most (the earlier of equals); -1 when none is acceptable. */
 int accept_choose(struct str accept, const char *const *types, size_t count);
-/* True when the header names the type itself, not only through a wildcard. */
-bool accept_names(struct str accept, const char *type);
 
 #endif

@@ -53,6 +53,7 @@ struct upstream *upstream_new(struct loop *loop, const char *name, const char *a
         return NULL;
     }
     upstream->loop = loop;
+    h2_memory_init(&upstream->memory);
     if (options)
         upstream->options = *options;
     default_options(&upstream->options);
@@ -78,6 +79,7 @@ static void free_upstream(void *context)
     }
     for (unsigned i = 0; i < upstream->endpoint_count; i++)
         free(upstream->endpoints[i]);
+    h2_memory_done(&upstream->memory);
     free(upstream->name);
     free(upstream);
 }
@@ -100,11 +102,6 @@ void upstream_free(struct upstream *upstream)
     resolve_done(upstream);
     /* After the connections' own ends, which still look at us. */
     loop_defer(upstream->loop, free_upstream, upstream);
-}
-
-const char *upstream_name(const struct upstream *upstream)
-{
-    return upstream->name;
 }
 
 void upstream_stats(const struct upstream *upstream, struct upstream_stats *ret_stats)

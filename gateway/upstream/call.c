@@ -78,6 +78,15 @@ static void reset_answer(struct upstream_call *call)
     call->connection = NULL;
 }
 
+static void copy_text(char *out, size_t size, const char *text)
+{
+    size_t length = text ? strnlen(text, size - 1) : 0;
+
+    if (length)
+        memcpy(out, text, length);
+    out[length] = '\0';
+}
+
 struct upstream_call *upstream_call_start(struct upstream *upstream,
                                           const struct upstream_request *request,
                                           const struct upstream_handler *handler, void *context)
@@ -94,11 +103,8 @@ struct upstream_call *upstream_call_start(struct upstream *upstream,
     call->blocked = call->writable = call->retried = call->finished = call->busy = false;
     call->deferred = false;
     call->deadline_us = request->timeout_us ? upstream_now(upstream) + request->timeout_us : 0;
-    call->request_id[0] = call->traceparent[0] = '\0';
-    if (request->request_id)
-        snprintf(call->request_id, sizeof(call->request_id), "%s", request->request_id);
-    if (request->traceparent)
-        snprintf(call->traceparent, sizeof(call->traceparent), "%s", request->traceparent);
+    copy_text(call->request_id, sizeof(call->request_id), request->request_id);
+    copy_text(call->traceparent, sizeof(call->traceparent), request->traceparent);
     reset_answer(call);
     TAILQ_INSERT_TAIL(&upstream->calls, call, all_link);
     upstream->stats.calls++;
@@ -155,11 +161,6 @@ void upstream_call_half_close(struct upstream_call *call)
         nghttp2_session_resume_data(call->connection->session, call->stream_id);
         channel_schedule_flush(call->connection);
     }
-}
-
-void upstream_call_set_timeout(struct upstream_call *call, int64_t timeout_us)
-{
-    call->deadline_us = upstream_now(call->upstream) + timeout_us;
 }
 
 /* The framed request from where it stands. -1: nothing now, more will come. */

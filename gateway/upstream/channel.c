@@ -40,9 +40,10 @@ static void detach(struct channel *connection)
     event_del(&connection->readable);
     event_del(&connection->writable);
     close(connection->fd);
+    if (connection->state != DRAINING)
+        endpoint->connection_count--;
     connection->state = DEAD;
     TAILQ_REMOVE(&endpoint->connections, connection, link);
-    endpoint->connection_count--;
     connection->upstream->stats.connections--;
 }
 
@@ -197,6 +198,7 @@ void channel_drain(struct channel *connection)
     if (connection->state != READY)
         return;
     connection->state = DRAINING;
+    connection->endpoint->connection_count--; /* another may be opened at once */
     channel_schedule_flush(connection);
 }
 

@@ -3,6 +3,7 @@
 #define GATEWAY_UPSTREAM_INTERNAL_H
 
 #include "base/buf.h"
+#include "gateway/http/h2_memory.h"
 #include "gateway/upstream/upstream.h"
 
 #include <event2/event.h>
@@ -27,10 +28,11 @@ TAILQ_HEAD(channel_list, channel);
 struct endpoint {
     struct sockaddr_storage address;
     socklen_t address_length;
-    char text[128]; /* for the log and :authority */
+    char text[128];      /* for the log */
+    char authority[128]; /* :authority */
     struct channel_list connections;
-    unsigned connection_count;
-    int64_t backoff_us; /* 0: the last attempt was fine */
+    unsigned connection_count; /* those that take calls, or will */
+    int64_t backoff_us;        /* 0: the last attempt was fine */
     int64_t not_before_us;
     bool gone; /* DNS no longer names it */
     bool seen; /* scratch of a DNS answer */
@@ -55,6 +57,7 @@ struct upstream {
     bool failing_scheduled;
     bool closing;
     struct upstream_stats stats;
+    struct h2_memory memory; /* of all its sessions */
 };
 
 struct channel {

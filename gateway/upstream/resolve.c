@@ -48,6 +48,8 @@ static struct endpoint *add_endpoint(struct upstream *upstream, const struct soc
     memcpy(&endpoint->address, address, length);
     endpoint->address_length = length;
     snprintf(endpoint->text, sizeof(endpoint->text), "%s", text);
+    snprintf(endpoint->authority, sizeof(endpoint->authority), "%s",
+             address->sa_family == AF_UNIX ? "localhost" : text);
     TAILQ_INIT(&endpoint->connections);
     upstream->endpoints[upstream->endpoint_count++] = endpoint;
     return endpoint;
@@ -56,13 +58,15 @@ static struct endpoint *add_endpoint(struct upstream *upstream, const struct soc
 static bool add_unix(struct upstream *upstream, const char *path, struct err *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char text[128];
 
     if (!path[0] || strlen(path) >= sizeof(address.sun_path))
         return err_set(err, ERR_INVALID_ARGUMENT, NULL, "unix:%s: the path is %s", path,
                        path[0] ? "too long" : "missing");
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    return add_endpoint(upstream, (const struct sockaddr *)&address, sizeof(address),
-                        "localhost") != NULL ||
+    snprintf(text, sizeof(text), "unix:%s", path);
+    return add_endpoint(upstream, (const struct sockaddr *)&address, sizeof(address), text) !=
+               NULL ||
            err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "too many addresses");
 }
 

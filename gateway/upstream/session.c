@@ -181,7 +181,8 @@ bool session_open(struct channel *connection)
         nghttp2_option_set_no_auto_window_update(option, 1);
         nghttp2_option_set_no_closed_streams(option, 1);
         nghttp2_option_set_peer_max_concurrent_streams(option, 1000);
-        if (nghttp2_session_client_new2(&connection->session, callbacks, connection, option) != 0)
+        if (nghttp2_session_client_new3(&connection->session, callbacks, connection, option,
+                                        &connection->upstream->memory.mem) != 0)
             connection->session = NULL;
         nghttp2_option_del(option);
     }
@@ -205,15 +206,22 @@ static void put(nghttp2_nv *headers, size_t *count, const char *name, const char
 /* grpc-timeout: at most 8 digits and a unit. */
 static void format_timeout(int64_t us, char out[16])
 {
-    if (us < 1)
-        us = 1;
-    if (us < 100000000)
-        snprintf(out, 16, "%" PRId64 "u", us);
-    else if (us / 1000 < 100000000)
-        snprintf(out, 16, "%" PRId64 "m", us / 1000);
-    else
-        snprintf(out, 16, "%" PRId64 "S",
-                 us / TIME_US_PER_SECOND < 99999999 ? us / TIME_US_PER_SECOND : 99999999);
+    static const struct {
+        int64_t us;
+        char unit;
+    } units[] = {{1, 'u'}, {1000, 'm'}, {TIME_US_PER_SECOND, 'S'}};
+    unsigned unit = 0;
+    char *at = out + 16;
+
+    while (unit < 2 && us / units[unit].us > 99999999)
+        unit++;
+    int64_t value = us / units[unit].us;
+    value = value < 1 ? 1 : value > 99999999 ? 99999999 : value;
+    *--at = '\0';
+    *--at = units[unit].unit;
+    for (; value; value /= 10)
+        *--at = (char)('0' + value % 10);
+    memmove(out, at, (size_t)(out + 16 - at));
 }
 
 int32_t session_submit(struct channel *connection, struct upstream_call *call)
@@ -229,7 +237,7 @@ int32_t session_submit(struct channel *connection, struct upstream_call *call)
     put(headers, &count, ":method", "POST", fixed);
     put(headers, &count, ":scheme", "http", fixed);
     put(headers, &count, ":path", call->request.path, fixed);
-    put(headers, &count, ":authority", connection->endpoint->text, 0);
+    put(headers, &count, ":authority", connection->endpoint->authority, 0);
     put(headers, &count, "te", "trailers", fixed);
     put(headers, &count, "content-type", "application/grpc", fixed);
     put(headers, &count, "user-agent", "dialplane-gateway", fixed);

@@ -34,7 +34,6 @@ struct upstream *upstream_new(struct loop *loop, const char *name, const char *a
                               const struct upstream_options *options, struct err *err);
 /* Ends what is under way without callbacks. NULL is allowed. */
 void upstream_free(struct upstream *upstream);
-const char *upstream_name(const struct upstream *upstream);
 
 struct upstream_handler {
     /* One message of a server stream; valid during the call. NULL for calls with one reply: see
@@ -72,9 +71,6 @@ struct str upstream_call_reply(const struct upstream_call *call);
 size_t upstream_call_send(struct upstream_call *call, struct str message);
 void upstream_call_half_close(struct upstream_call *call);
 size_t upstream_call_waiting(const struct upstream_call *call);
-/* From now on (client streams whose upload has ended): fail when no reply comes within that time.
- */
-void upstream_call_set_timeout(struct upstream_call *call, int64_t timeout_us);
 /* RST_STREAM CANCEL; no callback comes any more. Not from inside its own on_done. */
 void upstream_call_cancel(struct upstream_call *call);
 

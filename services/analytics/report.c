@@ -38,6 +38,7 @@ struct report {
     int64_t expected_seq, read_seq;
     int64_t started_us;
     struct figures figures;
+    const char *outcome; /* what the events so far said of it; NULL: nothing */
     Dialplane__V1__CallMetrics metrics;
     struct str packed_metrics;
 };
@@ -98,6 +99,21 @@ static bool ends_call(const struct report *report)
     return last_event(report)->event_case == DIALPLANE__V1__CALL_EVENT__EVENT_FINISHED;
 }
 
+/* What each event says of the call's status and outcome; NULL: nothing. */
+static void status_of(const Dialplane__V1__CallEvent *event, int64_t *ret_status,
+                      const char **ret_outcome)
+{
+    *ret_status = 0;
+    *ret_outcome = NULL;
+    if (event->event_case == DIALPLANE__V1__CALL_EVENT__EVENT_STATUS) {
+        *ret_status = event->status->status;
+        *ret_outcome = event->status->_outcome_case ? event->status->outcome : NULL;
+    } else if (event->event_case == DIALPLANE__V1__CALL_EVENT__EVENT_FINISHED) {
+        *ret_status = event->finished->status;
+        *ret_outcome = event->finished->_outcome_case ? event->finished->outcome : NULL;
+    }
+}
+
 /* ---- Figures of a call that ends ---- */
 
 static void load_progress(struct report *report);
@@ -128,6 +144,7 @@ static void on_progress(void *context, const struct pg_outcome *outcome)
     const Dialplane__V1__CallEvent *first = report->request->events[0];
     report->expected_seq = 0;
     report->read_seq = 0;
+    report->outcome = NULL;
     report->started_us = timestamp_to_us(first->occurred_at);
     if (pg_rows(outcome->result) > 0) {
         report->expected_seq = pg_int64(outcome->result, 0, 0);
@@ -150,16 +167,29 @@ static void load_chunk(struct report *report)
             on_chunk, report);
 }
 
-/* Adds a stored event's turn; its objects are gone with the chunk. */
-static bool add_stored_turn(struct report *report, struct str bytes)
+/* What the figures take from one event; false when memory is short. */
+static bool add_event(struct report *report, const Dialplane__V1__CallEvent *event)
+{
+    if (event->event_case == DIALPLANE__V1__CALL_EVENT__EVENT_TURN)
+        return figures_add_turn(&report->figures, event->turn);
+    int64_t status;
+    const char *outcome;
+    status_of(event, &status, &outcome);
+    if (!outcome)
+        return true;
+    report->outcome = arena_strdup(report->arena, outcome);
+    return report->outcome != NULL;
+}
+
+/* The same of a stored event; its objects are gone with the chunk. */
+static bool add_stored_event(struct report *report, struct str bytes)
 {
     struct arena *arena = arena_new(ARENA_LIMIT_BYTES);
     bool added = false;
     if (arena) {
         const Dialplane__V1__CallEvent *event = (const Dialplane__V1__CallEvent *)rpc_unpack(
             &dialplane__v1__call_event__descriptor, bytes, arena);
-        added = event && event->event_case == DIALPLANE__V1__CALL_EVENT__EVENT_TURN &&
-                figures_add_turn(&report->figures, event->turn);
+        added = event && add_event(report, event);
     }
     arena_free(arena);
     return added;
@@ -179,7 +209,8 @@ static void on_chunk(void *context, const struct pg_outcome *outcome)
          * will say `changed`. */
         if (seq > report->expected_seq)
             break;
-        if (pg_int64(rows, i, 1) == EVENT_TURN && !add_stored_turn(report, pg_str(rows, i, 2))) {
+        if (pg_int64(rows, i, 1) != EVENT_STARTED &&
+            !add_stored_event(report, pg_str(rows, i, 2))) {
             end_out_of_memory(report);
             return;
         }
@@ -196,9 +227,7 @@ static void compute(struct report *report)
     const Dialplane__V1__ReportCallEventsRequest *request = report->request;
     for (size_t i = 0; i < request->n_events; i++) {
         const Dialplane__V1__CallEvent *event = request->events[i];
-        if (event->event_case == DIALPLANE__V1__CALL_EVENT__EVENT_TURN &&
-            (int64_t)event->seq > report->expected_seq &&
-            !figures_add_turn(&report->figures, event->turn)) {
+        if ((int64_t)event->seq > report->expected_seq && !add_event(report, event)) {
             end_out_of_memory(report);
             return;
         }
@@ -229,9 +258,9 @@ static void compute(struct report *report)
                                                              ? DIALPLANE__V1__CALL_METRICS___SENTIMENT_SCORE_SENTIMENT_SCORE
                                                              : 0);
     metrics->sentiment_score = finished->sentiment_score;
-    if (finished->_outcome_case) {
+    if (report->outcome) {
         metrics->_outcome_case = DIALPLANE__V1__CALL_METRICS___OUTCOME_OUTCOME;
-        metrics->outcome = finished->outcome;
+        metrics->outcome = (char *)report->outcome;
     }
     if (finished->_outcome_confidence_case) {
         metrics->_outcome_confidence_case =
@@ -300,21 +329,6 @@ static void param_start(struct pg_params *params, const struct report *report)
     pg_param_text(params, started->_task_id_case ? started->task_id : NULL);
     pg_param_text(params, started->_phone_number_case ? started->phone_number : NULL);
     param_timestamp(params, first->occurred_at);
-}
-
-/* What each event says of the call's status and outcome; NULL: nothing. */
-static void status_of(const Dialplane__V1__CallEvent *event, int64_t *ret_status,
-                      const char **ret_outcome)
-{
-    *ret_status = 0;
-    *ret_outcome = NULL;
-    if (event->event_case == DIALPLANE__V1__CALL_EVENT__EVENT_STATUS) {
-        *ret_status = event->status->status;
-        *ret_outcome = event->status->_outcome_case ? event->status->outcome : NULL;
-    } else if (event->event_case == DIALPLANE__V1__CALL_EVENT__EVENT_FINISHED) {
-        *ret_status = event->finished->status;
-        *ret_outcome = event->finished->_outcome_case ? event->finished->outcome : NULL;
-    }
 }
 
 static void param_effects(struct pg_params *params, const struct report *report)

@@ -10,6 +10,7 @@
 #include "pg/pg.h"
 #include "rpc/rpc.h"
 #include "schema/schema.h"
+#include "service/handler.h"
 
 #include "dialplane/v1/campaign.pb-c.h"
 #include "dialplane/v1/dispatch.pb-c.h"
@@ -40,14 +41,9 @@ struct campaign_service {
     const char *default_region; /* NULL: none */
 };
 
-/* ---- Parameters that many statements have ---- */
-
-/* $1: the company of who asks, NULL for who may see all. */
-void param_scope(struct pg_params *params, const struct rpc_call *call);
-/* The revision of if-match in microseconds, NULL when the client sent none. */
-void param_if_match(struct pg_params *params, const struct rpc_call *call);
-/* NULL for none. */
-void param_timestamp(struct pg_params *params, const Google__Protobuf__Timestamp *timestamp);
+/* The revision of if-match in microseconds, as the functions of the migrations take it; NULL when
+ * the client sent none. */
+void param_if_match_us(struct pg_params *params, const struct rpc_call *call);
 
 /* ---- Rows as messages; columns as the views campaign_details and call_task_details have them ----
  */
@@ -116,10 +112,6 @@ Dialplane__V1__CallTask *task_from_row(struct rpc_call *call, const struct pg_re
 /* Attaches a jsonb column as the Struct field `number` of a message that is to be replied. */
 bool attach_struct(struct rpc_call *call, ProtobufCMessage *message, uint32_t number,
                    struct str json, struct err *err);
-Google__Protobuf__Timestamp *timestamp_from_us(struct arena *arena, int64_t us);
-/* NULL for SQL NULL. */
-Google__Protobuf__Timestamp *
-timestamp_from_column(struct arena *arena, const struct pg_result *result, int row, int column);
 
 /* The words of the database and the numbers of the .proto. */
 const char *campaign_status_word(Dialplane__V1__CampaignStatus status);
@@ -136,14 +128,6 @@ void reply_task(struct rpc_call *call, char *campaign_id, char *id);
 
 /* ---- Failures ---- */
 
-void fail_memory(struct rpc_call *call);
-/* INVALID_ARGUMENT about one field, found only when the statement ran. */
-void fail_field(struct rpc_call *call, const char *field, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-/* NOT_FOUND: "campaign <id> does not exist". */
-void fail_not_found(struct rpc_call *call, const char *noun, const char *id);
-/* FAILED_PRECONDITION ETAG_MISMATCH. */
-void fail_changed(struct rpc_call *call);
 /* A write of a campaign that failed: a violated constraint as its sentence about what was asked
  * for, anything else as it is. */
 void fail_campaign_write(struct rpc_call *call, const struct pg_outcome *outcome,

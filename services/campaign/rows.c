@@ -1,37 +1,19 @@
-/* Parameters, and rows as messages. The contact data of a task are put into the answer as wire
- * bytes, handed to protobuf-c as a field that it does not know and copies unseen: as message
+/* Parameters, and rows as messages. The contact data of a task are attached as bytes: as message
  * objects a page of large Structs would be many times larger. */
 #include "campaign.h"
 #include "campaign_sql.h"
-
-#include "base/buf.h"
-#include "base/wire.h"
-#include "json/json.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- Parameters ---- */
 
-void param_scope(struct pg_params *params, const struct rpc_call *call)
-{
-    pg_param_text(params, rpc_call_principal(call)->company_id);
-}
-
-void param_if_match(struct pg_params *params, const struct rpc_call *call)
+void param_if_match_us(struct pg_params *params, const struct rpc_call *call)
 {
     int64_t revision_us;
 
     if (rpc_call_if_match(call, &revision_us))
         pg_param_int64(params, revision_us);
-    else
-        pg_param_null(params);
-}
-
-void param_timestamp(struct pg_params *params, const Google__Protobuf__Timestamp *timestamp)
-{
-    if (timestamp)
-        pg_param_time_us(params, timestamp->seconds * TIME_US_PER_SECOND + timestamp->nanos / 1000);
     else
         pg_param_null(params);
 }
@@ -116,30 +98,6 @@ static bool out_of_memory(struct err *err)
 {
     return err_set(err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE,
                    "the answer does not fit the memory of one call");
-}
-
-Google__Protobuf__Timestamp *timestamp_from_us(struct arena *arena, int64_t us)
-{
-    Google__Protobuf__Timestamp *timestamp = ARENA_NEW(arena, Google__Protobuf__Timestamp);
-
-    if (!timestamp)
-        return NULL;
-    google__protobuf__timestamp__init(timestamp);
-    int64_t part = us % TIME_US_PER_SECOND;
-
-    if (part < 0)
-        part += TIME_US_PER_SECOND;
-    timestamp->seconds = (us - part) / TIME_US_PER_SECOND;
-    timestamp->nanos = (int32_t)(part * 1000);
-    return timestamp;
-}
-
-Google__Protobuf__Timestamp *
-timestamp_from_column(struct arena *arena, const struct pg_result *result, int row, int column)
-{
-    return pg_is_null(result, row, column)
-               ? NULL
-               : timestamp_from_us(arena, pg_time_us(result, row, column));
 }
 
 /* "1,2,5" */
@@ -240,48 +198,10 @@ Dialplane__V1__Campaign *campaign_from_row(struct rpc_call *call, const struct p
     return campaign;
 }
 
-static bool attach_bytes(struct arena *arena, ProtobufCMessage *message, uint32_t number,
-                         struct str wire, struct err *err)
-{
-    struct buf field;
-
-    buf_init(&field, 0);
-    wire_put_varint(&field, wire.length);
-    buf_put_str(&field, wire);
-    message->unknown_fields = ARENA_NEW(arena, ProtobufCMessageUnknownField);
-    uint8_t *data = field.failed ? NULL : arena_memdup(arena, field.data, field.length);
-    size_t length = field.length;
-
-    buf_done(&field);
-    if (!message->unknown_fields || !data)
-        return out_of_memory(err);
-    message->n_unknown_fields = 1;
-    message->unknown_fields[0] =
-        (ProtobufCMessageUnknownField){.tag = number,
-                                       .wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
-                                       .len = length,
-                                       .data = data};
-    return true;
-}
-
 bool attach_struct(struct rpc_call *call, ProtobufCMessage *message, uint32_t number,
                    struct str json, struct err *err)
 {
-    const struct schema *schema = rpc_call_schema(call);
-    struct violations violations;
-    struct buf wire;
-    bool attached = false;
-
-    violations_init(&violations, rpc_call_arena(call), 1);
-    buf_init(&wire, 0);
-    if (!json_parse(schema, schema_find_message(schema, STR_LITERAL("google.protobuf.Struct")),
-                    json, NULL, &wire, &violations, err) ||
-        violations.count)
-        err_set(err, ERR_INTERNAL, NULL, "the stored contact data cannot be read");
-    else
-        attached = attach_bytes(rpc_call_arena(call), message, number, buf_str(&wire), err);
-    buf_done(&wire);
-    return attached;
+    return attach_json(call, message, number, 1, "google.protobuf.Struct", json, err);
 }
 
 Dialplane__V1__CallTask *task_from_row(struct rpc_call *call, const struct pg_result *result,

@@ -145,7 +145,7 @@ BEGIN
     SELECT p_call, p_first_seq + i - 1, p_kinds[i], p_events[i] FROM generate_series(v_new, v_count) AS i;
     UPDATE calls c
     SET last_seq = v_last,
-        last_event_at = greatest(c.last_event_at, p_times[v_count]),
+        last_event_at = greatest(c.last_event_at, (SELECT max(t) FROM unnest(p_times[v_new:]) AS t)),
         turn_count = c.turn_count + (SELECT count(*) FROM generate_series(v_new, v_count) AS i WHERE p_kinds[i] = kind_turn),
         status = coalesce((SELECT p_statuses[i] FROM generate_series(v_new, v_count) AS i
                            WHERE p_statuses[i] IS NOT NULL ORDER BY i DESC LIMIT 1), c.status),

@@ -192,7 +192,7 @@ def test_depth_at_its_bound(api):
         answer = api.client.post("/api/companies", content=company_text(settings=f'{{"x": {nested(middle)}}}'), headers=JSON)
         assert answer.status_code in (201, 400)
         good, bad = (middle, bad) if answer.status_code == 201 else (good, middle)
-    assert 30 <= good <= 100
+    assert 20 <= good <= 100
     made = post(api, company_text(settings=f'{{"x": {nested(good)}}}'), 201)
     assert api.ok("GET", f"/api/companies/{made['id']}")["settings"] == json.loads(f'{{"x": {nested(good)}}}')
     assert api.ok("PUT", f"/api/companies/{made['id']}", json=made)["settings"] == made["settings"]

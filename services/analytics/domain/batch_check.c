@@ -16,6 +16,17 @@ static void check_order(const Dialplane__V1__ReportCallEventsRequest *request, s
                        request->events[i - 1]->seq + 1, event->seq);
 }
 
+/* A date before all calls is a clock that was never set. */
+static void check_time(const Dialplane__V1__CallEvent *event, const char *path,
+                       struct violations *violations)
+{
+    char field[64];
+    if (!event->occurred_at || event->occurred_at->seconds >= 0)
+        return;
+    snprintf(field, sizeof(field), "%s.occurred_at", path);
+    violations_add(violations, field, "must not be before 1970");
+}
+
 static void check_kind(const Dialplane__V1__ReportCallEventsRequest *request, size_t i,
                        const char *path, struct violations *violations)
 {
@@ -63,6 +74,7 @@ void batch_check(const Dialplane__V1__ReportCallEventsRequest *request,
         char path[48];
         snprintf(path, sizeof(path), "events[%zu]", i);
         check_order(request, i, path, violations);
+        check_time(request->events[i], path, violations);
         check_kind(request, i, path, violations);
     }
 }

@@ -59,6 +59,7 @@ struct live {
     struct entry *buckets[BUCKETS];
     struct buf message; /* the one being sent; rpc copies it */
     struct live_stats stats;
+    bool is_stopping; /* goes with its last entry */
 };
 
 struct live *live_new(struct loop *loop, struct pg_pool *pool, const struct prices *prices,
@@ -132,9 +133,18 @@ static struct entry *new_entry(struct live *live, const char *call_id)
     return entry;
 }
 
+static void release_live(struct live *live)
+{
+    if (!live->is_stopping || live->stats.watched_calls > 0)
+        return;
+    buf_done(&live->message);
+    free(live);
+}
+
 /* Frees the entry when nobody watches it and nothing is being read for it. */
 static void release_entry(struct entry *entry)
 {
+    struct live *live = entry->live;
     if (entry->watchers || entry->references > 0)
         return;
     *entry->link = entry->next;
@@ -143,8 +153,9 @@ static void release_entry(struct entry *entry)
     loop_timer_cancel(entry->poll);
     arena_free(entry->load_arena);
     watched_done(&entry->watched);
-    entry->live->stats.watched_calls--;
+    live->stats.watched_calls--;
     free(entry);
+    release_live(live);
 }
 
 /* ---- Watchers ---- */
@@ -308,7 +319,9 @@ static void load_events(struct entry *entry)
 {
     struct pg_params params = {.arena = entry->load_arena};
     pg_param_text(&params, entry->watched.call_id);
-    pg_param_int64(&params, (int64_t)entry->watched.last_seq);
+    /* The newest known one once more: when not even that is there, the call has been deleted. */
+    uint64_t known = entry->watched.last_seq;
+    pg_param_int64(&params, known > 0 ? (int64_t)known - 1 : 0);
     pg_param_int64(&params, LOAD_EVENTS);
     pg_read(entry->live->pool, NULL, &sql_list_call_events, &params, on_events, entry);
 }
@@ -335,6 +348,12 @@ static void on_events(void *context, const struct pg_outcome *outcome)
     const struct pg_result *rows = outcome->result;
     if (!rows) {
         fail_load(entry, &outcome->err);
+        return;
+    }
+    if (pg_rows(rows) == 0) {
+        struct err err = {0};
+        err_set(&err, ERR_NOT_FOUND, NULL, "Call not found");
+        fail_load(entry, &err);
         return;
     }
     for (int i = 0; i < pg_rows(rows); i++) {
@@ -643,18 +662,18 @@ void live_free(struct live *live)
 {
     if (!live)
         return;
+    struct err err = {0};
+    err_set(&err, ERR_UNAVAILABLE, NULL, "the server is stopping");
+    live->is_stopping = true;
+    live->stats.watched_calls++; /* keeps it until the end of this function */
     for (size_t i = 0; i < BUCKETS; i++)
-        while (live->buckets[i]) {
-            struct entry *entry = live->buckets[i];
-            struct err err = {0};
-            err_set(&err, ERR_UNAVAILABLE, NULL, "the server is stopping");
-            entry->references =
-                1; /* whatever is still being read is not waited for: the pool ends it */
-            while (entry->watchers)
-                fail_watcher(entry->watchers, &err);
-            entry->references = 0;
-            release_entry(entry);
+        for (struct entry *entry = live->buckets[i], *next; entry; entry = next) {
+            next = entry->next;
+            /* One for which something is being read goes when the pool has ended that. */
+            loop_timer_cancel(entry->poll);
+            entry->poll = NULL;
+            fail_all(entry, &err);
         }
-    buf_done(&live->message);
-    free(live);
+    live->stats.watched_calls--;
+    release_live(live);
 }

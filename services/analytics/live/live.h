@@ -28,7 +28,7 @@ struct live_options {
 /* All are borrowed. NULL when memory is short. */
 struct live *live_new(struct loop *loop, struct pg_pool *pool, const struct prices *prices,
                       const struct live_options *options);
-/* Every watcher's stream has ended before. */
+/* What is still being read for it may come back later: the pool is freed after this. */
 void live_free(struct live *live);
 
 /* A stored event, after its commit: the message, and its serialized form. Both are copied as

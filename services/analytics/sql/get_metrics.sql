@@ -1,5 +1,5 @@
 -- $1 company of who asks (NULL: any), filters (NULL: all): $2 company, $3 skillbase, $4 campaign, $5 outcome, $6 status; $7 first and $8 last day, UTC
--- (NULL: 30 days that end today). The first row is the whole, the others are the outcomes.
+-- (NULL: 30 days that end today). Lengths are those of the history: whole milliseconds. The first row is the whole, the others are the outcomes.
 WITH bounds AS (
     SELECT coalesce($7::date, coalesce($8::date, today) - 29) AS first_day, coalesce($8::date, today) AS last_day
     FROM (SELECT (now() AT TIME ZONE 'UTC')::date AS today) t
@@ -20,7 +20,7 @@ WITH bounds AS (
     SELECT count(*) AS total_calls,
            count(*) FILTER (WHERE status = 2) AS completed_calls,
            count(*) FILTER (WHERE status = 3) AS failed_calls,
-           avg(extract(epoch FROM ended_at - started_at))::double precision AS avg_duration_sec,
+           (avg(trunc(extract(epoch FROM ended_at - started_at) * 1000)) / 1000)::double precision AS avg_duration_sec,
            avg(turn_count) FILTER (WHERE ended_at IS NOT NULL)::double precision AS avg_turn_count,
            avg(avg_eou_latency) AS avg_eou_latency,
            avg(interruption_rate) AS avg_interruption_rate,

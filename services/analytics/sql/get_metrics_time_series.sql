@@ -27,7 +27,7 @@ WITH bounds AS (
 SELECT s.step, count(m.started_at) AS total_calls,
        count(*) FILTER (WHERE m.status = 2) AS completed_calls,
        count(*) FILTER (WHERE m.status = 3) AS failed_calls,
-       avg(extract(epoch FROM m.ended_at - m.started_at))::double precision AS avg_duration_sec,
+       (avg(trunc(extract(epoch FROM m.ended_at - m.started_at) * 1000)) / 1000)::double precision AS avg_duration_sec,
        avg(m.avg_eou_latency) AS avg_eou_latency,
        sum(m.cost_total)::bigint AS total_cost
 FROM steps s LEFT JOIN matching m ON m.step = s.step

@@ -27,7 +27,7 @@ WITH page AS (
       AND ($8::date IS NULL OR started_at < ($8::date + 1)::timestamp AT TIME ZONE 'UTC')
 )
 SELECT p.id, p.skillbase_id, p.campaign_id, p.phone_number, p.outcome,
-       (extract(epoch FROM coalesce(p.ended_at, p.last_event_at) - p.started_at) * 1000)::bigint AS duration_ms,
+       trunc(extract(epoch FROM coalesce(p.ended_at, p.last_event_at) - p.started_at) * 1000)::bigint AS duration_ms,
        p.turn_count, p.status, p.started_at, p.ended_at, m.avg_eou_latency, m.cost_total, t.total
 FROM total t
 LEFT JOIN page p ON true

@@ -14,7 +14,7 @@ void delete_campaign(struct rpc_call *call, const void *request_)
 
     param_scope(&params, call);
     pg_param_text(&params, request->id);
-    param_if_match(&params, call);
+    param_if_match_us(&params, call);
     rpc_call_set_state(call, request->id);
     pg_write(service->pool, rpc_call_owner(call), &sql_delete_campaign, &params, on_deleted, call);
 }
@@ -34,7 +34,7 @@ static void on_deleted(void *context, const struct pg_outcome *outcome)
     if (str_equal_cstr(verdict, "not_found"))
         fail_not_found(call, "campaign", rpc_call_state(call));
     else if (str_equal_cstr(verdict, "etag_mismatch"))
-        fail_changed(call);
+        fail_changed(call, "campaign");
     else
         rpc_reply(call, &nothing.base);
 }

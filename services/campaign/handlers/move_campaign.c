@@ -28,7 +28,7 @@ void move_campaign(struct rpc_call *call, const char *id, enum campaign_move mov
     pg_param_text(&params, id);
     pg_param_text_array(&params, rule->allowed, rule->allowed_count);
     pg_param_text(&params, rule->target);
-    param_if_match(&params, call);
+    param_if_match_us(&params, call);
     pg_write(service->pool, rpc_call_owner(call), &sql_move_campaign, &params, on_moved, moving);
 }
 
@@ -60,7 +60,7 @@ static void on_moved(void *context, const struct pg_outcome *outcome)
     if (str_equal_cstr(verdict, "not_found")) {
         fail_not_found(moving->call, "campaign", moving->id);
     } else if (str_equal_cstr(verdict, "etag_mismatch")) {
-        fail_changed(moving->call);
+        fail_changed(moving->call, "campaign");
     } else if (str_equal_cstr(verdict, "wrong_state")) {
         fail_state(moving, pg_str(outcome->result, 0, COLUMN_STATUS));
     } else if (str_equal_cstr(verdict, "no_tasks")) {

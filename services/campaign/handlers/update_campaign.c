@@ -138,7 +138,7 @@ static void on_read(void *context, const struct pg_outcome *outcome)
         return;
     }
     if (rpc_call_if_match(call, &expected_us) && expected_us != revision_us) {
-        fail_changed(call);
+        fail_changed(call, "campaign");
         return;
     }
     violations = ARENA_NEW(arena, struct violations);

@@ -6,6 +6,7 @@
 #include "rpc/internal.h"
 
 #include "base/log.h"
+#include "rpc/locks.h"
 
 #include <grpc/support/log.h>
 #include <grpc/support/time.h>
@@ -163,6 +164,7 @@ struct rpc_server *rpc_server_start(struct loop *loop, const struct schema *sche
     if (!rpc_table_make(server, services, handlers, handler_count, err))
         goto fail_table;
     gpr_set_log_function(on_core_log);
+    rpc_locks_be_quick();
     grpc_init();
     create_core(server);
     if (!register_methods(server, err) || !rpc_listen(server, err))

@@ -23,6 +23,8 @@
 #define MOST_PIECES 64          /* of one message */
 #define MOST_UNIQUE_ITEMS 65536 /* compared, where max_items does not say less */
 #define MOST_FRAMES (3 * SCHEMA_DEPTH_LIMIT + 8)
+#define TEXT_OF(number) #number
+#define TEXT(macro) TEXT_OF(macro)
 
 /* One step of a path, from the root down. */
 struct frame {
@@ -563,7 +565,8 @@ static bool check_message(struct check *check, const struct schema_message *mess
     bool ok = true;
 
     if (message_counts_as_level(message) && ++walk.depth > SCHEMA_DEPTH_LIMIT)
-        return refuse(check, NULL, "messages are nested more than 100 deep");
+        return refuse(check, NULL,
+                      "messages are nested more than " TEXT(SCHEMA_DEPTH_LIMIT) " deep");
     walk.slots = calloc(message->field_count + 1, sizeof(*walk.slots));
     if (!walk.slots)
         return short_of_memory(check);

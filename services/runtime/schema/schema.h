@@ -196,8 +196,10 @@ const struct schema_enum_value *schema_find_enum_number(const struct schema_enum
                                                         int32_t number);
 
 /* Deepest nesting of messages that any request may have. Every Struct and ListValue counts; map
- * entries and Values do not, so that the depth is never more than that of the JSON text. */
-#define SCHEMA_DEPTH_LIMIT 100
+ * entries and Values do not, so that the depth is never more than that of the JSON text. A level
+ * can so be three messages on the wire, and most protobuf libraries (C++, Java, Python) decode at
+ * most 100 in each other: what is stored must stay readable for them, or one row breaks lists. */
+#define SCHEMA_DEPTH_LIMIT 32
 
 /* Checks serialized bytes of `message`: well-formed wire, depth at most SCHEMA_DEPTH_LIMIT, UTF-8
  * (and no U+0000, which neither C strings nor PostgreSQL hold), known enum numbers, times that RFC

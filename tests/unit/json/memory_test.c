@@ -48,10 +48,10 @@ static void put_text(struct buf *text)
     for (int i = 0; i < 90; i++)
         buf_printf(text, "\"key%d\":{\"x\":[\"%0150d\"]},", i, i);
     buf_put_cstr(text, "\"last\":1},\"child\":");
-    for (int i = 0; i < 40; i++)
+    for (int i = 0; i < 28; i++)
         buf_put_cstr(text, "{\"i32\":1,\"child\":");
     buf_put_cstr(text, "{}");
-    for (int i = 0; i < 40; i++)
+    for (int i = 0; i < 28; i++)
         buf_put_char(text, '}');
     buf_put_char(text, '}');
 }

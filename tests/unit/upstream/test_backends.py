@@ -8,7 +8,7 @@ import uuid
 import grpc
 import websockets
 
-from conftest import FakeService, Gateway
+from fakes import FakeService, Gateway
 from test_live import Call, read, url
 from test_unary import ID, problem, skillbase
 

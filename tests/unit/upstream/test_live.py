@@ -248,7 +248,7 @@ def test_one_stream_for_many_watchers(gateway, call):
 
 
 def test_a_history_that_was_cut_is_asked_for_anew(protos):
-    from conftest import FakeService, Gateway
+    from fakes import FakeService, Gateway
     service = FakeService(protos)
     gateway = Gateway(service, "--live-buffer", "16KB", "--threads", "1")
     call = Call(service, protos)
@@ -291,7 +291,7 @@ def test_a_slow_watcher_is_cut_and_others_are_not(gateway, call):
 
 
 def test_stop_ends_the_streams(protos):
-    from conftest import FakeService, Gateway
+    from fakes import FakeService, Gateway
     service = FakeService(protos)
     gateway = Gateway(service)
     call = Call(service, protos)

@@ -202,7 +202,7 @@ def test_methods_and_preflight(gateway):
 
 
 def test_deadline_of_a_slow_service(protos):
-    from conftest import FakeService, Gateway
+    from fakes import FakeService, Gateway
     service = FakeService(protos)
     gateway = Gateway(service, "--timeout", "300ms")
     service.behaviours["GetSkillbase"] = lambda *_: time.sleep(2) or skillbase(protos)
@@ -245,7 +245,7 @@ def test_large_answers(gateway, service, protos):
 
 
 def test_service_away_and_back(protos):
-    from conftest import FakeService, Gateway
+    from fakes import FakeService, Gateway
     service = FakeService(protos)
     service.behaviours["GetSkillbase"] = lambda *_: skillbase(protos)
     gateway = Gateway(service)
@@ -274,7 +274,7 @@ def test_service_away_and_back(protos):
 def test_what_speaks_no_grpc_is_502_or_503():
     """A server that answers with HTTP/2 and then nothing sensible, and one that accepts and is silent."""
     from types import SimpleNamespace
-    from conftest import Gateway
+    from fakes import Gateway
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve():
@@ -306,7 +306,7 @@ def test_metrics_and_log(gateway, service, protos):
 
 
 def test_pages(gateway, shared_service, tmp_path):
-    from conftest import Gateway
+    from fakes import Gateway
     answer = gateway.request("GET", "/")
     assert answer.status_code == 200 and "Dialplane" in answer.text and "{{version}}" not in answer.text
     assert "default-src 'self'" in answer.headers["content-security-policy"]

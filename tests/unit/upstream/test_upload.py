@@ -126,7 +126,7 @@ def test_back_pressure_reaches_the_client(gateway, service, protos):
 
 
 def test_upload_limit(protos):
-    from conftest import FakeService, Gateway
+    from fakes import FakeService, Gateway
     service = FakeService(protos)
     service.behaviours["UploadCallList"] = lambda requests, _: [None for _ in requests] and None
     gateway = Gateway(service, "--upload-limit", "64KB")
