@@ -174,8 +174,8 @@ begin
     if t.attempt_count <= c.max_retries then
         return true;
     end if;
-    return t.attempt_count < (select max(attempt_limit(c, d.disposition)) from disposition_rules d
-                              where d.own_limit is null and d.disposition in (select jsonb_object_keys(c.retry_policy)));
+    return t.attempt_count < coalesce((select max(attempt_limit(c, d.disposition)) from disposition_rules d
+                                       where d.own_limit is null and d.disposition in (select jsonb_object_keys(c.retry_policy))), 0);
 end $$;
 
 create function is_person_busy(t call_tasks) returns boolean
