@@ -79,7 +79,11 @@ class Platform:
 
     def stop(self):
         self.dev("down", "--data", self.data, check=False)
+        # what the sanitizers said, some of it only at the end: leaks
+        reports = [f"{log.name}: {line}" for log in sorted(Path(self.data, "logs").glob("*.log"))
+                   for line in log.read_text(errors="replace").splitlines() if "Sanitizer" in line or "runtime error:" in line]
         shutil.rmtree(self.data, ignore_errors=True)
+        assert not reports, "\n".join(reports)
 
     def pid(self, process):
         return int(Path(self.data, "run", f"{process}.pid").read_text())

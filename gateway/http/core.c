@@ -205,8 +205,9 @@ static const char *problem_code(unsigned status)
 void http_log_refused(const struct link *link, unsigned status, const char *detail,
                       const char *request_id)
 {
-    if (log_is_enabled(LOG_LEVEL_DEBUG)) {
-        log_event(LOG_LEVEL_DEBUG, "request refused", log_int("status", status),
+    /* As seen as the line of a request: the id that the answer names must be found. */
+    if (log_is_enabled(LOG_LEVEL_INFO)) {
+        log_event(LOG_LEVEL_INFO, "request refused", log_int("status", status),
                   log_text("detail", detail), log_text("request_id", request_id),
                   log_text("peer", link->peer));
     }

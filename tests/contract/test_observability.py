@@ -66,6 +66,17 @@ def test_one_line_a_request(platform, api):
     assert set(counted.values()) == {1}
 
 
+@pytest.mark.parametrize("request_bytes", [
+    b"GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"NONSENSE\r\n\r\n", b"GET /x HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 40000 + b"\r\n\r\n"])
+def test_what_never_became_a_request_is_logged_too(platform, request_bytes):
+    """The id that the answer names can be found."""
+    with Raw(platform.http) as raw:
+        answer = raw.send(request_bytes).answer()
+    name = answer.headers["x-request-id"]
+    found = wait_until(lambda: [line for line in lines(platform, "dialplane-gateway") if line.get("request_id") == name], 10, "a line in the log")
+    assert len(found) == 1 and found[0]["status"] == answer.status_code
+
+
 def test_the_service_logs_the_call_under_the_same_name(platform, api):
     name, trace = f"log-{uuid.uuid4().hex}", uuid.uuid4().hex
     api.client.get(f"/api/campaigns/{NOBODY}", headers={"x-request-id": name, "traceparent": f"00-{trace}-00f067aa0ba902b7-01"})

@@ -1,4 +1,5 @@
-/* loop: one libevent loop per thread; timers, signals, and the mailbox through which other threads reach it. */
+/* loop: one libevent loop per thread; timers, signals, and the mailbox through which other threads
+ * reach it. */
 #ifndef DIALPLANE_LOOP_LOOP_H
 #define DIALPLANE_LOOP_LOOP_H
 
@@ -20,8 +21,8 @@ void loop_run(struct loop *loop);
 /* From the loop's own thread. */
 void loop_stop(struct loop *loop);
 
-/* Runs fn once at the end of this turn of the loop, after all ready events, in order: for batching and for "freed after this
- * turn". Own thread only. */
+/* Runs fn once at the end of this turn of the loop, after all ready events, in order: for batching
+ * and for "freed after this turn". Own thread only. */
 void loop_defer(struct loop *loop, void (*fn)(void *context), void *context);
 
 /* A timer, embedded nowhere: it owns itself until cancelled or fired. */
@@ -37,12 +38,16 @@ void loop_timer_cancel(struct loop_timer *timer);
 /* SIGTERM, SIGINT, ... on this loop. */
 bool loop_on_signal(struct loop *loop, int signal_number, void (*fn)(void *context), void *context);
 
-/* A message for the mailbox, embedded in what it is about; the poster does not touch it until it has been delivered. */
+/* A message for the mailbox, embedded in what it is about; the poster does not touch it until it
+ * has been delivered. */
 struct loop_letter {
     struct loop_letter *next;
     void (*deliver)(struct loop_letter *letter); /* runs on the loop's thread */
 };
 /* From any thread; never blocks, never allocates. One eventfd wake-up for many letters. */
 void loop_post(struct loop *loop, struct loop_letter *letter);
+/* The same for a chain of letters, linked by `next` from the newest to the oldest; delivered oldest
+ * first. */
+void loop_post_all(struct loop *loop, struct loop_letter *newest, struct loop_letter *oldest);
 
 #endif

@@ -61,10 +61,15 @@ void mailbox_done(struct loop *loop)
 
 void loop_post(struct loop *loop, struct loop_letter *letter)
 {
+    loop_post_all(loop, letter, letter);
+}
+
+void loop_post_all(struct loop *loop, struct loop_letter *newest, struct loop_letter *oldest)
+{
     struct loop_letter *head = atomic_load_explicit(&loop->mail, memory_order_relaxed);
     do {
-        letter->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&loop->mail, &head, letter,
+        oldest->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&loop->mail, &head, newest,
                                                     memory_order_release, memory_order_relaxed));
     /* From here on the letter may be delivered and gone. */
     if (head)

@@ -24,10 +24,10 @@ static bool arm(struct rpc_arm *request)
         error = grpc_server_request_registered_call(
             server->core, request->method->registered, &incoming->core, &incoming->deadline,
             &incoming->metadata, request->method->client_streaming ? NULL : &incoming->payload,
-            server->queue, server->queue, &request->tag);
+            server->call_queue, server->queue, &request->tag);
     } else {
         error = grpc_server_request_call(server->core, &incoming->core, &incoming->details,
-                                         &incoming->metadata, server->queue, server->queue,
+                                         &incoming->metadata, server->call_queue, server->queue,
                                          &request->tag);
     }
     if (error != GRPC_CALL_OK) {
@@ -81,7 +81,7 @@ bool rpc_arm_all(struct rpc_server *server, struct err *err)
             struct rpc_arm *request = &server->arms[server->arm_count++];
             request->server = server;
             request->method = method;
-            rpc_tag_init(&request->tag, server->loop, on_call);
+            rpc_tag_init(&request->tag, server, on_call);
             if (!arm(request))
                 return err_set(err, ERR_INTERNAL, NULL, "cannot arm requests for %s",
                                method->stats->path);

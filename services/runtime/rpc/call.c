@@ -224,7 +224,7 @@ static struct rpc_call *new_call(struct rpc_server *server, struct rpc_method *m
     server->core_calls++;
     method->stats->started++;
     method->stats->in_flight++;
-    rpc_tag_init(&call->close_tag, server->loop, on_close);
+    rpc_tag_init(&call->close_tag, server, on_close);
     return call;
 }
 

@@ -10,15 +10,16 @@
 #include <grpc/grpc.h>
 #include <pthread.h>
 
-/* What core gives back when an operation has ended. Embedded in whoever started it; the completion
- * queue's thread writes `success` and posts the letter. */
+/* What core gives back when an operation has ended. Embedded in whoever started it; whichever
+ * thread core gives it to writes `success` and sees that `done` runs on the loop's; see queue.c. */
 struct rpc_tag {
-    struct loop_letter letter; /* first: a letter is a tag */
-    struct loop *loop;
+    grpc_completion_queue_functor functor; /* first: that is what core sees in a call's tags */
+    struct loop_letter letter;
+    struct rpc_server *server;
     void (*done)(struct rpc_tag *tag, bool success);
     bool success;
 };
-void rpc_tag_init(struct rpc_tag *tag, struct loop *loop,
+void rpc_tag_init(struct rpc_tag *tag, struct rpc_server *server,
                   void (*done)(struct rpc_tag *tag, bool success));
 /* Right before a tag is given to core: after that another thread may already have it. */
 void rpc_tag_handing_over(struct rpc_tag *tag);
@@ -70,8 +71,10 @@ struct rpc_server {
     struct arena *arena; /* of the tables */
 
     grpc_server *core;
-    grpc_completion_queue *queue;
-    pthread_t queue_thread;
+    grpc_completion_queue *queue;      /* of new calls and the shutdown; polled by its thread */
+    grpc_completion_queue *call_queue; /* of everything that calls have started */
+    grpc_completion_queue_functor call_queue_ended;
+    pthread_t loop_thread, queue_thread;
     bool queue_thread_runs;
     struct loop_letter queue_ended;
     int port;
@@ -149,8 +152,10 @@ struct rpc_call {
 };
 
 /* queue.c */
+void rpc_queue_create(struct rpc_server *server);
 bool rpc_queue_start(struct rpc_server *server, struct err *err);
 void rpc_queue_end(struct rpc_server *server); /* then rpc_server's queue_ended is delivered */
+void rpc_queue_destroy(struct rpc_server *server);
 
 /* arm.c */
 bool rpc_arm_all(struct rpc_server *server, struct err *err);

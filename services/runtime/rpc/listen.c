@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define ADDRESS_LIMIT 400
+
 static bool starts_with(const char *text, const char *prefix)
 {
     return strncmp(text, prefix, strlen(prefix)) == 0;
@@ -88,9 +90,8 @@ static const char *explain(const char *host, const char *port)
     return reason;
 }
 
-bool rpc_listen(struct rpc_server *server, struct err *err)
+static bool listen_at(struct rpc_server *server, const char *listen, struct err *err)
 {
-    const char *listen = server->options.listen;
     char host[256] = "", port[8] = "";
     bool is_unix = starts_with(listen, "unix:");
     if (is_unix) {
@@ -110,10 +111,32 @@ bool rpc_listen(struct rpc_server *server, struct err *err)
                            listen);
     }
     grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
-    server->port = grpc_server_add_http2_port(server->core, listen, credentials);
+    int port_bound = grpc_server_add_http2_port(server->core, listen, credentials);
     grpc_server_credentials_release(credentials);
-    if (server->port == 0)
+    if (port_bound == 0)
         return err_set(err, ERR_FAILED_PRECONDITION, NULL, "cannot listen on %s: %s", listen,
                        is_unix ? "the path cannot be bound" : explain(host, port));
+    if (server->port == 0)
+        server->port = port_bound;
     return true;
+}
+
+bool rpc_listen(struct rpc_server *server, struct err *err)
+{
+    const char *at = server->options.listen;
+    char one[ADDRESS_LIMIT];
+    for (;;) {
+        size_t length = strcspn(at, ",");
+        if (length == 0 || length >= sizeof(one))
+            return err_set(err, ERR_INVALID_ARGUMENT, NULL,
+                           "cannot listen on %s: expected HOST:PORT or unix:PATH, or a comma list",
+                           server->options.listen);
+        memcpy(one, at, length);
+        one[length] = '\0';
+        if (!listen_at(server, one, err))
+            return false;
+        if (!at[length])
+            return true;
+        at += length + 1;
+    }
 }

@@ -116,7 +116,7 @@ void rpc_answer(struct rpc_call *call, const struct err *err, grpc_byte_buffer *
     status->data.send_status_from_server.status_details = &message;
     status->data.send_status_from_server.trailing_metadata = call->trailing;
     status->data.send_status_from_server.trailing_metadata_count = call->trailing_count;
-    rpc_tag_init(&call->end_tag, call->server->loop, on_answered);
+    rpc_tag_init(&call->end_tag, call->server, on_answered);
     rpc_call_start(call, ops, count, &call->end_tag);
     grpc_slice_unref(message);
     if (response)

@@ -55,7 +55,8 @@ struct rpc_handler {
 };
 
 struct rpc_options {
-    const char *listen;              /* "127.0.0.1:7001" or "unix:/path"; port 0 takes a free one */
+    const char
+        *listen; /* "127.0.0.1:7001" or "unix:/path", or a comma list; port 0 takes a free one */
     bool allow_insecure;             /* else an address that is not loopback or unix is refused */
     unsigned armed_requests;         /* 0: 64 a method */
     unsigned max_concurrent_streams; /* 0: 8192 a connection; max_calls bounds them all */
@@ -73,7 +74,7 @@ struct rpc_server *rpc_server_start(struct loop *loop, const struct schema *sche
                                     const struct rpc_options *options, const char *const *services,
                                     const struct rpc_handler *handlers, size_t handler_count,
                                     void *context, struct err *err);
-/* The port that was bound. */
+/* The port that was bound, of the first address. */
 int rpc_server_port(const struct rpc_server *server);
 /* What health checks say; false until called with true. */
 void rpc_server_set_serving(struct rpc_server *server, bool serving);

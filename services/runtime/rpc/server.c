@@ -78,7 +78,7 @@ static void create_core(struct rpc_server *server)
         integer_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
     };
     grpc_channel_args all = {sizeof(args) / sizeof(args[0]), args};
-    server->queue = grpc_completion_queue_create_for_next(NULL);
+    rpc_queue_create(server);
     server->core = grpc_server_create(&all, NULL);
     grpc_server_register_completion_queue(server->core, server->queue, NULL);
 }
@@ -109,10 +109,10 @@ static void dismantle(struct rpc_server *server)
     while (grpc_completion_queue_next(server->queue, never, NULL).tag != &server->shutdown_tag)
         ;
     grpc_server_destroy(server->core);
-    grpc_completion_queue_shutdown(server->queue);
+    rpc_queue_end(server);
     while (grpc_completion_queue_next(server->queue, never, NULL).type != GRPC_QUEUE_SHUTDOWN)
         ;
-    grpc_completion_queue_destroy(server->queue);
+    rpc_queue_destroy(server);
     grpc_shutdown_blocking();
 }
 
@@ -146,7 +146,7 @@ static struct rpc_server *new_server(struct loop *loop, const struct schema *sch
     struct entropy seed;
     entropy_init_system(&seed);
     entropy_init_seeded(&server->entropy, entropy_uint64(&seed));
-    rpc_tag_init(&server->shutdown_tag, loop, on_down);
+    rpc_tag_init(&server->shutdown_tag, server, on_down);
     server->queue_ended.deliver = on_queue_ended;
     return server;
 }
@@ -227,8 +227,7 @@ static void on_queue_ended(struct loop_letter *letter)
     struct rpc_server *server = RPC_CONTAINER(letter, struct rpc_server, queue_ended);
     pthread_join(server->queue_thread, NULL);
     server->queue_thread_runs = false;
-    grpc_completion_queue_destroy(server->queue);
-    server->queue = NULL;
+    rpc_queue_destroy(server);
     grpc_shutdown_blocking();
     rpc_server_progress(server);
 }

@@ -173,10 +173,9 @@ void rpc_stream_next(struct rpc_call *call)
 
 void rpc_stream_begin(struct rpc_call *call)
 {
-    struct loop *loop = call->server->loop;
-    rpc_tag_init(&call->initial_tag, loop, on_initial);
-    rpc_tag_init(&call->send_tag, loop, on_sent);
-    rpc_tag_init(&call->receive_tag, loop, on_received);
+    rpc_tag_init(&call->initial_tag, call->server, on_initial);
+    rpc_tag_init(&call->send_tag, call->server, on_sent);
+    rpc_tag_init(&call->receive_tag, call->server, on_received);
 }
 
 void rpc_stream_listen(struct rpc_call *call)

@@ -22,7 +22,8 @@ static size_t common_settings(const struct service *service, struct service_sett
          .own = true,
          .default_text = service->default_listen,
          .ret_value = &s->listen,
-         .help = "where gRPC is served: HOST:PORT (port 0 takes a free one) or unix:PATH"},
+         .help = "where gRPC is served: HOST:PORT (port 0 takes a free one) or unix:PATH, or a "
+                 "comma list"},
         {.name = "metrics-listen",
          .kind = APP_TEXT,
          .own = true,

@@ -522,7 +522,7 @@ def test_port_in_use(server):
 
 def test_addresses(tmp_path):
     assert "only loopback and unix sockets are safe" in start_fails("--listen=0.0.0.0:0")
-    for wrong in ("nonsense", "127.0.0.1:", "127.0.0.1:99999", ":80", "127.0.0.1:8x"):
+    for wrong in ("nonsense", "127.0.0.1:", "127.0.0.1:99999", ":80", "127.0.0.1:8x", "127.0.0.1:0,", ",127.0.0.1:0"):
         assert "expected HOST:PORT or unix:PATH" in start_fails(f"--listen={wrong}")
     path = tmp_path / "socket"
     with serving(f"--listen=unix:{path}"):
@@ -530,6 +530,9 @@ def test_addresses(tmp_path):
         assert "another process does" in start_fails(f"--listen=unix:{path}")
     with serving("--listen=localhost:0") as server:
         assert server.client.echo(text="x").text == "x"
+    with serving(f"--listen=127.0.0.1:0,unix:{path}") as server:
+        assert server.client.echo(text="x").text == "x"
+        assert Client(f"unix:{path}").echo(text="unix").text == "unix"
 
 
 def test_limit_of_calls():
