@@ -143,7 +143,8 @@ end $$;
 -- a minute and more), so no capacity is lost between steps; due times of retries are rounded up to a fiftieth of their delay, which keeps lots few. The cost is that
 -- of the steps in which calls are made, not of contacts: about 0.2 ms each. A large list at a slow pace has many; when time_limit is over, the remaining calls are
 -- carried on at the rate reached, through the campaign's windows (not each contact's), up to a year ahead, and `extrapolated` says so.
--- Of the campaign's contacts it counts open ones (ready or waiting); their priority does not matter to the figures.
+-- Of the campaign's contacts it counts open ones (ready or waiting). Calls go by age: who was called before has his next attempt, once it is due, before the rest of
+-- the list is gone through; priorities are left out.
 create function simulate_campaign(campaign uuid, company uuid, since timestamptz, call_s double precision, ring_s double precision, share double precision,
     time_limit interval, out start_at timestamptz, out finishes_at timestamptz, out contacts bigint, out suppressed bigint, out without_attempts bigint,
     out outside_window bigint, out calls bigint, out answered bigint, out exhausted bigint, out left_over bigint, out calls_per_hour double precision,
@@ -210,7 +211,7 @@ begin
         select j.timezone, j.attempt_count, j.due, count(*) as n from judged j where not j.on_list and j.has_attempts group by 1, 2, 3
     )
     select (select count(*) from judged), (select count(*) from judged j where j.on_list), (select count(*) from judged j where not j.on_list and not j.has_attempts),
-           (select array_agg(row (g.timezone, g.attempt_count, g.due, g.n)::simulated_lot order by g.due) from grouped g)
+           (select array_agg(row (g.timezone, g.attempt_count, g.due, g.n)::simulated_lot order by g.attempt_count desc, g.due) from grouped g)
     into contacts, suppressed, without_attempts, lots;
     -- Zones whose windows never meet the campaign's.
     for lot in select distinct on (l.zone) l.* from unnest(lots) l loop
@@ -299,7 +300,7 @@ begin
         lots := kept;
         if cardinality(again) > 0 then
             -- Those that are alike become one lot.
-            select array_agg(row (l.zone, l.attempts, l.due, l.n)::simulated_lot order by l.due) into lots
+            select array_agg(row (l.zone, l.attempts, l.due, l.n)::simulated_lot order by l.attempts desc, l.due) into lots
             from (select k.zone, k.attempts, k.due, sum(k.contacts)::bigint as n from unnest(kept || again) k group by 1, 2, 3) l;
             next_at := least(next_at, (select min(k.due) from unnest(again) k));
         end if;
