@@ -81,6 +81,7 @@ class Client:
     """client.GetCampaign(id=…) → message, or raises Failure."""
 
     def __init__(self, target):
+        self.target = target
         self.channel = grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
 
     def __getattr__(self, name):
