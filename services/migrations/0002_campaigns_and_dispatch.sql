@@ -328,11 +328,37 @@ begin
     return found - make_interval(secs => after_s);
 end $$;
 
+-- The first moment of the day from which clocks in `zone` run by another rule than at its beginning; null: they are not changed on that day.
+create function clock_change(day date, zone text) returns timestamptz
+language plpgsql stable as $$
+declare
+    before timestamptz := day::timestamp at time zone zone;
+    after timestamptz := (day + 1)::timestamp at time zone zone;
+    offset_before interval := (before at time zone zone) - (before at time zone 'UTC');
+    middle timestamptz;
+begin
+    if (after at time zone zone) - (after at time zone 'UTC') = offset_before then
+        return null;
+    end if;
+    while after - before > interval '1 second' loop
+        middle := date_trunc('second', before + (after - before) / 2);
+        if (middle at time zone zone) - (middle at time zone 'UTC') = offset_before then
+            before := middle;
+        else
+            after := middle;
+        end if;
+    end loop;
+    return after;
+end $$;
+
 -- The first moment from `at` on at which the window is open in `zone`; null when there is none within two weeks.
 create function window_opens(at timestamptz, zone text, days smallint[], opens time, closes time) returns timestamptz
 language plpgsql stable as $$
 declare
+    opening time := case when opens = closes then time '00:00' else opens end;
     today date;
+    change timestamptz;
+    candidate timestamptz;
     found timestamptz;
 begin
     if window_is_open(at, zone, days, opens, closes) then
@@ -340,12 +366,25 @@ begin
     end if;
     today := (at at time zone zone)::date;
     for i in 0 .. 14 loop
+        -- When the clocks show the time of opening, for the first time that day …
         if extract(isodow from today + i)::smallint = any (days) then
-            found := wall_moment((today + i) + case when opens = closes then time '00:00' else opens end, zone);
+            candidate := wall_moment((today + i) + opening, zone);
             -- A window that lies wholly inside the hour skipped in spring does not open that day.
-            if found > at and window_is_open(found, zone, days, opens, closes) then
-                return found;
+            if candidate > at and window_is_open(candidate, zone, days, opens, closes) then
+                found := candidate;
             end if;
+        end if;
+        -- … or, in autumn, once more; or when they are put into the middle of the window.
+        change := clock_change(today + i, zone);
+        if change is not null then
+            foreach candidate in array array[change, change + ((today + i) + opening - (change at time zone zone))] loop
+                if candidate >= change and candidate > at and window_is_open(candidate, zone, days, opens, closes) then
+                    found := least(found, candidate);
+                end if;
+            end loop;
+        end if;
+        if found is not null then
+            return found;
         end if;
     end loop;
     return null;

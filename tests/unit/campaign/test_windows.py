@@ -90,6 +90,44 @@ def test_openings_of_the_whole_year_by_walking_it(zone, opens, closes):
         assert (got == "t") == want, row
 
 
+def changes_of_2026(zone):
+    """The moments at which clocks in the zone are changed, found by walking the year."""
+    import datetime
+    import zoneinfo
+
+    tz, found = zoneinfo.ZoneInfo(zone), []
+    at = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+    while at.year == 2026:
+        after = at + datetime.timedelta(minutes=30)
+        if at.astimezone(tz).utcoffset() != after.astimezone(tz).utcoffset():
+            found.append(after)
+        at = after
+    return found
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca"])
+def test_next_openings_around_every_change_of_2026(zone):
+    """From every quarter of an hour of the two days around a change: the first open minute is the one that python's zoneinfo finds by walking."""
+    import datetime
+    import zoneinfo
+
+    changes, tz = changes_of_2026(zone), zoneinfo.ZoneInfo(zone)
+    assert len(changes) == 2
+    for change in changes:
+        first = change - datetime.timedelta(days=1)
+        walls = [(first + datetime.timedelta(minutes=m)).astimezone(tz).strftime("%H:%M") for m in range(4 * 1440)]
+        for opens, closes in (("09:00", "18:00"), ("02:15", "02:45"), ("01:45", "03:15"), ("22:00", "02:30"), ("02:00", "01:00"), ("01:30", "01:40")):
+            inside = [opens <= w < closes if opens < closes else w >= opens or w < closes for w in walls]
+            wanted, following = [None] * len(walls), None
+            for m in reversed(range(len(walls))):
+                following = m if inside[m] else following
+                wanted[m] = following
+            got = sql(f"select extract(epoch from window_opens(t, '{zone}', '{ALL}', '{opens}', '{closes}') - timestamptz '{first.isoformat()}')::integer / 60 "
+                      f"from generate_series(timestamptz '{first.isoformat()}', timestamptz '{first.isoformat()}' + interval '2 days', interval '15 minutes') t").splitlines()
+            for index, minute in enumerate(got):
+                assert int(minute) == wanted[index * 15], (zone, change, opens, closes, first + datetime.timedelta(minutes=15 * index))
+
+
 def pinned(at, text):
     return sql(f"set timezone = 'UTC'; set dialplane.now = '{at}'; {text}")
 
