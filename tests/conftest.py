@@ -78,12 +78,14 @@ class Platform:
         return self
 
     def stop(self):
-        self.dev("down", "--data", self.data, check=False)
+        down = self.dev("down", "--data", self.data, check=False)
         # what the sanitizers said, some of it only at the end: leaks
-        reports = [f"{log.name}: {line}" for log in sorted(Path(self.data, "logs").glob("*.log"))
+        reports = [f"{log.name}: {line}" for log in sorted(Path(self.data, "logs").glob("*.log*"))
                    for line in log.read_text(errors="replace").splitlines() if "Sanitizer" in line or "runtime error:" in line]
+        reports += [log.read_text(errors="replace") for log in sorted(Path(self.data, "logs").glob("sanitizer*"))]
         shutil.rmtree(self.data, ignore_errors=True)
         assert not reports, "\n".join(reports)
+        assert down.returncode == 0, down.stdout  # something did not end by itself
 
     def pid(self, process):
         return int(Path(self.data, "run", f"{process}.pid").read_text())
@@ -92,21 +94,25 @@ class Platform:
         return Path(self.data, "logs", f"{process}.log").read_text()
 
     def postgres(self, action):
-        """stop (at once, as a crash) or start the private PostgreSQL, as its own user."""
+        """stop (at once, as a crash) or start the private PostgreSQL, as its own user and as ./dev does."""
         data = Path(self.data, "postgres")
-        user = data.stat().st_uid
-        command = ["/usr/lib/postgresql/15/bin/pg_ctl", action, "-w", "-s", "-D", str(data)]
-        if action == "stop":
-            command += ["-m", "immediate"]
-        else:
-            command += ["-l", str(Path(self.data, "logs", "postgres.log")), "-o", f"-c unix_socket_directories='{self.data}/run'"]
+        binaries = "/usr/lib/postgresql/15/bin"
+
         def as_owner():
             if os.getuid() == 0:
                 os.setgroups([])
-                os.setgid(data.stat().st_gid if data.stat().st_gid else user)
-                os.setuid(user)
-        subprocess.run(command, check=True, timeout=60, preexec_fn=as_owner, cwd="/", stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                os.setgid(data.stat().st_gid)
+                os.setuid(data.stat().st_uid)
+        if action == "stop":
+            subprocess.run([f"{binaries}/pg_ctl", "stop", "-m", "immediate", "-w", "-s", "-D", str(data)], check=True, timeout=60, preexec_fn=as_owner,
+                           cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            return
+        with open(Path(self.data, "logs", "postgres.log"), "ab") as log:
+            server = subprocess.Popen([f"{binaries}/postgres", "-D", str(data)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                                      preexec_fn=as_owner, start_new_session=True)
+        Path(self.data, "run", "postgres.pid").write_text(f"{server.pid}\n")
+        ask = [f"{binaries}/pg_isready", "-q", "-d", f"host={self.data}/run user=dialplane dbname=dialplane"]
+        wait_until(lambda: subprocess.run(ask, check=False).returncode == 0, 60, "PostgreSQL")
 
     def restart(self, process):
         """Kills one process (SIGKILL) and starts it again with the command line it had."""

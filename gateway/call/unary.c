@@ -9,8 +9,13 @@
 
 static void on_body(struct exchange *exchange, struct str data, bool end);
 static void on_done(struct upstream_call *call, const struct err *status);
+static void on_checked(struct upstream_call *call, const struct err *status);
 
 static const struct upstream_handler unary_handler = {.on_done = on_done};
+static const struct upstream_handler check_handler = {.on_done = on_checked};
+
+/* Longest wait for what a service says of a request that is known to be wrong. */
+#define CHECK_TIMEOUT_US (2 * TIME_US_PER_SECOND)
 
 bool unary_accepts_json(struct request *request)
 {
@@ -21,7 +26,10 @@ bool unary_accepts_json(struct request *request)
     return false;
 }
 
-bool unary_transcode(struct request *request, struct str body, struct str *ret_wire)
+/* The request's wire form in the arena. When only values are wrong, *ret_violations has them and
+ * *ret_wire the rest; otherwise a false is answered. */
+static bool transcode(struct request *request, struct str body, struct str *ret_wire,
+                      struct violations **ret_violations)
 {
     struct worker *worker = request->worker;
     struct buf *wire = worker_scratch(&worker->wire);
@@ -29,7 +37,8 @@ bool unary_transcode(struct request *request, struct str body, struct str *ret_w
 
     if (!transcode_request(worker->gateway->schema, &request->match,
                            exchange_query(request->exchange), body, request_arena(request),
-                           worker_scratch(&worker->text), wire, &err)) {
+                           worker_scratch(&worker->text), wire, ret_violations, &err) &&
+        !*ret_violations) {
         request_fail(request, &err, NULL);
         return false;
     }
@@ -43,16 +52,58 @@ bool unary_transcode(struct request *request, struct str body, struct str *ret_w
     return true;
 }
 
+static void fail_violations(struct request *request, const struct violations *violations)
+{
+    struct err err = {0};
+
+    err_set_violations(&err, violations);
+    request_fail(request, &err, NULL);
+}
+
+bool unary_transcode(struct request *request, struct str body, struct str *ret_wire)
+{
+    struct violations *violations;
+
+    if (!transcode(request, body, ret_wire, &violations))
+        return false;
+    if (violations)
+        fail_violations(request, violations);
+    return !violations;
+}
+
 static void run(struct request *request, struct str body)
 {
     struct upstream_request upstream;
+    struct violations *violations;
 
-    if (!request_upstream(request, &upstream) || !unary_transcode(request, body, &upstream.message))
+    if (!request_upstream(request, &upstream) ||
+        !transcode(request, body, &upstream.message, &violations))
         return;
-    request->call = upstream_call_start(request->worker->route_upstreams[request->route->index],
-                                        &upstream, &unary_handler, request);
+    if (violations) {
+        /* It is refused in any case, but all that is wrong is told at once: the service says what
+         * its own rules find, and does nothing. */
+        upstream.check_only = true;
+        upstream.is_read = true;
+        upstream.timeout_us = CHECK_TIMEOUT_US;
+        request->state = violations;
+    }
+    request->call =
+        upstream_call_start(request->worker->route_upstreams[request->route->index], &upstream,
+                            violations ? &check_handler : &unary_handler, request);
     if (!request->call)
         request_fail_code(request, ERR_RESOURCE_EXHAUSTED, REASON_OVERLOADED, "Out of memory");
+}
+
+/* Whatever kept the service from answering, what is known already is an answer. */
+static void on_checked(struct upstream_call *call, const struct err *status)
+{
+    struct request *request = upstream_call_context(call);
+    struct violations *violations = request->state;
+
+    request->call = NULL;
+    if (status->code == ERR_INVALID_ARGUMENT && status->violations)
+        transcode_add_violations(request->route, status->violations, violations);
+    fail_violations(request, violations);
 }
 
 static void on_too_large(struct exchange *exchange)

@@ -140,7 +140,15 @@ static void add_rule_violations(const struct route *route, struct str wire, stru
 
     violations_init(&more, arena, VIOLATIONS_MAX);
     schema_check(route->method->input, wire, route->update_mask ? body : NULL, &more, &ignored);
-    for (const struct violation *at = more.first; at; at = at->next) {
+    transcode_add_violations(route, &more, violations);
+}
+
+void transcode_add_violations(const struct route *route, const struct violations *more,
+                              struct violations *violations)
+{
+    const char *body = transcode_body_name(route);
+
+    for (const struct violation *at = more->first; at; at = at->next) {
         const char *path = problem_field(at->field, body);
         bool in_body = path != at->field || route->binding->body_whole;
         if (!has_path(violations, path, in_body) && !has_path(violations, at->field, in_body))
@@ -150,12 +158,14 @@ static void add_rule_violations(const struct route *route, struct str wire, stru
 
 bool transcode_request(const struct schema *schema, const struct route_match *match,
                        struct str query, struct str body, struct arena *arena, struct buf *scratch,
-                       struct buf *out, struct err *err)
+                       struct buf *out, struct violations **ret_violations, struct err *err)
 {
     const struct route *route = match->route;
     struct violations *violations = ARENA_NEW(arena, struct violations);
     size_t start = out->length;
 
+    if (ret_violations)
+        *ret_violations = NULL;
     if (!violations)
         return err_set(err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE, "The request is too large");
     violations_init(violations, arena, VIOLATIONS_MAX);
@@ -174,6 +184,8 @@ bool transcode_request(const struct schema *schema, const struct route_match *ma
         return true;
     add_rule_violations(route, (struct str){out->data + start, out->length - start}, arena,
                         violations);
+    if (ret_violations)
+        *ret_violations = violations;
     return err_set_violations(err, violations);
 }
 

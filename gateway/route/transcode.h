@@ -10,10 +10,17 @@
 
 /* Path, query and JSON body (empty for a binding without one) appended to `out`. False with err
  * when it is no valid request: all that is wrong is reported at once; paths of violations are
- * relative to what the client sent, and live in the arena. `scratch` is reset and used inside. */
+ * relative to what the client sent, and live in the arena. `scratch` is reset and used inside.
+ * *ret_violations (may be NULL): when the request could be read and only values are wrong, its
+ * violations, and `out` has the message without them: the service can be asked what else is wrong;
+ * otherwise NULL. */
 bool transcode_request(const struct schema *schema, const struct route_match *match,
                        struct str query, struct str body, struct arena *arena, struct buf *scratch,
-                       struct buf *out, struct err *err);
+                       struct buf *out, struct violations **ret_violations, struct err *err);
+/* Adds what the service found wrong (paths from the request's root) to what is known already,
+ * unless that explains it. */
+void transcode_add_violations(const struct route *route, const struct violations *more,
+                              struct violations *violations);
 
 /* The field of the request that the body is bound to, or NULL: what problem_print() strips. */
 const char *transcode_body_name(const struct route *route);

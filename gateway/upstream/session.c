@@ -253,5 +253,7 @@ int32_t session_submit(struct channel *connection, struct upstream_call *call)
         snprintf(if_match, sizeof(if_match), "%" PRId64, call->request.if_match_us);
         put(headers, &count, "if-match", if_match, once);
     }
+    if (call->request.check_only)
+        put(headers, &count, "check-only", "true", fixed);
     return nghttp2_submit_request(connection->session, NULL, headers, count, &provider, call);
 }

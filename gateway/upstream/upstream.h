@@ -54,6 +54,7 @@ struct upstream_request {
     int64_t timeout_us;      /* 0: none */
     const char *request_id;  /* NULL: none */
     const char *traceparent; /* NULL: none */
+    bool check_only;         /* the service checks the message and does nothing else */
     bool has_if_match;
     int64_t if_match_us;
     struct arena *arena; /* for violations; NULL: they are not wanted */

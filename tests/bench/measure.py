@@ -51,16 +51,20 @@ def postgres_pid(owned):
 def postgres_cpu(owned):
     """CPU seconds of the server: the postmaster, those of its children that have ended, and those that live."""
     postmaster = postgres_pid(owned)
-    ticks = sum(int(field) for field in _stat(postmaster)[11:15])
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = _stat(entry.name)
-            except OSError:
-                continue  # ended meanwhile
-            if int(fields[1]) == postmaster:
-                ticks += int(fields[11]) + int(fields[12])
-    return ticks / TICKS
+    while True:
+        own = [int(field) for field in _stat(postmaster)[11:15]]
+        ticks = sum(own)
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    fields = _stat(entry.name)
+                except OSError:
+                    continue  # ended meanwhile
+                if int(fields[1]) == postmaster:
+                    ticks += int(fields[11]) + int(fields[12])
+        # A backend that was waited for meanwhile may have been counted in neither place, or in both: again.
+        if [int(field) for field in _stat(postmaster)[13:15]] == own[2:]:
+            return ticks / TICKS
 
 
 def cpu(owned):

@@ -567,3 +567,25 @@ def test_delete_takes_campaigns_and_tasks_but_keeps_calls(api):
     assert (history["status"], history["outcome"], history["skillbase_id"], history["campaign_id"]) == ("completed", "success", None, None)
     assert api.ok("GET", f"/api/campaigns/{other['id']}/tasks")["total"] == 1
     api.problem("DELETE", f"/api/skillbases/{skillbase['id']}", 404)
+
+
+def test_errors_of_gateway_and_service_come_together(api):
+    """An unknown key and a bad word are found by the gateway, a broken flow by the service: one answer tells all of it, and nothing is done."""
+    company = api.company()
+    config = copy.deepcopy(SKILLBASE_CONFIG)
+    config["flow"]["transitions"].append({"from_state": "greeting", "to_state": "confirm"})
+    config["tools"].append({"name": "calendar"})
+    config["llm"]["provider"] = "abacus"
+    config["llm"]["temperature"] = 3.5
+    body = {"company_id": company["id"], "name": "Salon", "slug": "salon", "nmae": 1, "config": config}
+    found = fields(api.problem("POST", "/api/skillbases", 400, json=body))
+    assert found["nmae"].startswith("unknown key")
+    assert found["config.llm.provider"].startswith("must be one of groq")
+    assert found["config.llm.temperature"] == "must be between 0 and 2, got 3.5"
+    assert found[f"config.flow.transitions[{len(config['flow']['transitions']) - 1}].to_state"] == 'unknown state "confirm"'
+    assert any(path.startswith("config.tools[") for path in found), found
+    assert len(found) == 5, found
+    # Only what the gateway finds is wrong: the service has nothing to add, and creates nothing.
+    only = fields(api.problem("POST", "/api/skillbases", 400, json={**body, "config": SKILLBASE_CONFIG}))
+    assert list(only) == ["nmae"]
+    assert api.ok("GET", "/api/skillbases", params={"company_id": company["id"]})["total"] == 0

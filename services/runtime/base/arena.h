@@ -13,9 +13,9 @@ struct arena *arena_new(size_t limit_bytes);
 /* Frees everything that came from it. NULL is allowed. */
 void arena_free(struct arena *arena);
 
-/* `size` bytes aligned for any type, not cleared; NULL when the cap is passed or memory is short, and
- * arena_is_exhausted() is true from then on (so that a caller may check once at the end).
- * size 0 gives a valid pointer. */
+/* `size` bytes aligned for any type, not cleared; NULL when the cap is passed or memory is short,
+ * and arena_is_exhausted() is true from then on (so that a caller may check once at the end). size
+ * 0 gives a valid pointer. */
 void *arena_alloc(struct arena *arena, size_t size);
 /* The same, cleared; NULL also when count * size overflows. */
 void *arena_calloc(struct arena *arena, size_t count, size_t size);

@@ -30,7 +30,8 @@ void buf_put_cstr(struct buf *buf, const char *text);
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Drops `size` bytes from the front. */
 void buf_consume(struct buf *buf, size_t size);
-/* The bytes as a NUL-terminated malloc'ed string that the caller frees; the buf is empty afterwards. */
+/* The bytes as a NUL-terminated malloc'ed string that the caller frees; the buf is empty
+ * afterwards. */
 char *buf_take_cstr(struct buf *buf);
 static inline struct str buf_str(const struct buf *buf)
 {

@@ -1,4 +1,5 @@
-/* decimal: exact fixed-point numbers in int64, for money and everything that must not be a float. */
+/* decimal: exact fixed-point numbers in int64, for money and everything that must not be a float.
+ */
 #ifndef DIALPLANE_BASE_DECIMAL_H
 #define DIALPLANE_BASE_DECIMAL_H
 
@@ -8,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* "12.5", "-0.000001", "1e3" → value × 10^places, exactly. False when malformed, when more digits than
- * `places` are not zero, or on overflow. places 0..18. */
+/* "12.5", "-0.000001", "1e3" → value × 10^places, exactly. False when malformed, when more digits
+ * than `places` are not zero, or on overflow. places 0..18. */
 bool decimal_parse(struct str text, unsigned places, int64_t *ret_scaled);
 /* The shortest plain form: 12500000 with 6 places → "12.5"; 0 → "0". Returns its length; out of
  * DECIMAL_TEXT_SIZE bytes is always enough. */

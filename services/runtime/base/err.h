@@ -1,4 +1,5 @@
-/* err: a code, a machine-readable reason and one sentence for people; libraries return it, the edge answers it. */
+/* err: a code, a machine-readable reason and one sentence for people; libraries return it, the edge
+ * answers it. */
 #ifndef DIALPLANE_BASE_ERR_H
 #define DIALPLANE_BASE_ERR_H
 
@@ -40,8 +41,8 @@ struct violation {
     struct violation *next;
 };
 
-/* All that is wrong with a request, in the order found. Lives in an arena; beyond `limit` entries only
- * `count` grows. */
+/* All that is wrong with a request, in the order found. Lives in an arena; beyond `limit` entries
+ * only `count` grows. */
 struct violations {
     struct arena *arena;
     struct violation *first;
@@ -63,8 +64,8 @@ struct err {
     const struct violations *violations; /* NULL, or borrowed from the request's arena */
 };
 
-/* Sets code, reason (may be NULL) and message; always returns false, so that `return err_set(…)` reads well.
- * err may be NULL. */
+/* Sets code, reason (may be NULL) and message; always returns false, so that `return err_set(…)`
+ * reads well. err may be NULL. */
 bool err_set(struct err *err, enum err_code code, const char *reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* INVALID_ARGUMENT "N fields are invalid" (or the only message) carrying the list. */

@@ -10,7 +10,8 @@
 
 #define TIME_US_PER_SECOND INT64_C(1000000)
 
-/* Where time comes from. The system's is clock_system(); tests use a struct virtual_clock. Thread-safe to read. */
+/* Where time comes from. The system's is clock_system(); tests use a struct virtual_clock.
+ * Thread-safe to read. */
 struct clock {
     int64_t (*wall_us)(const struct clock *clock);      /* since 1970-01-01T00:00:00Z */
     int64_t (*monotonic_us)(const struct clock *clock); /* never goes back */
@@ -24,7 +25,8 @@ struct virtual_clock {
 void virtual_clock_init(struct virtual_clock *virtual_clock, int64_t now_us);
 void virtual_clock_advance(struct virtual_clock *virtual_clock, int64_t by_us);
 
-/* Where randomness comes from: getrandom(2), or a seeded xoshiro256** for repeatable runs. One thread. */
+/* Where randomness comes from: getrandom(2), or a seeded xoshiro256** for repeatable runs. One
+ * thread. */
 struct entropy {
     void (*fill)(struct entropy *entropy, void *out, size_t size);
     uint64_t state[4];

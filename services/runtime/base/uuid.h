@@ -15,8 +15,8 @@ struct uuid {
     uint8_t bytes[16];
 };
 
-/* A version 7 UUID at the clock's time; strictly increasing within the process (RFC 9562 §6.2 method 1).
- * Call from one thread only. */
+/* A version 7 UUID at the clock's time; strictly increasing within the process (RFC 9562 §6.2
+ * method 1). Call from one thread only. */
 struct uuid uuid_v7(const struct clock *clock, struct entropy *entropy);
 /* The 8-4-4-4-12 form in either case; false on anything else. */
 bool uuid_parse(struct str text, struct uuid *ret_uuid);

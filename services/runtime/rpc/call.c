@@ -238,6 +238,11 @@ static void run_handler(struct rpc_call *call, grpc_byte_buffer *payload)
         rpc_fail(call, &err);
         return;
     }
+    if (call->check_only) {
+        rpc_fail_code(call, ERR_FAILED_PRECONDITION, "CHECK_ONLY",
+                      "nothing is wrong with the request, which was only to be checked");
+        return;
+    }
     call->method->handler->handle(call, request);
     if (call->method->server_streaming && !call->initial_sent && !call->ended)
         rpc_stream_send_initial(call);

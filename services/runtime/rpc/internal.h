@@ -120,6 +120,7 @@ struct rpc_call {
     int64_t started_us;
     const char *request_id;
     char trace_id[33];
+    bool check_only; /* see rpc.h: answered after the checks, the handler does not run */
     bool has_if_match;
     int64_t if_match_us;
     struct loop_timer *deadline_timer;

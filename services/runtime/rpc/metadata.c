@@ -63,6 +63,8 @@ void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadat
             call->has_if_match = true;
             if (!str_parse_int64(value, &call->if_match_us))
                 call->if_match_us = -1; /* matches no revision */
+        } else if (str_equal(key, STR_LITERAL("check-only"))) {
+            call->check_only = true;
         }
     }
     if (!call->request_id)

@@ -1,7 +1,9 @@
 /* rpc: a gRPC server on the C core. A table of handlers in, calls out; all handlers run on the
  * loop's thread. Before a handler sees a request: size, depth, UTF-8 and every value rule of the
  * .proto have been checked, the handler's own `check` has added what only code can know, and all
- * failures together have been answered as INVALID_ARGUMENT with google.rpc.BadRequest. */
+ * failures together have been answered as INVALID_ARGUMENT with google.rpc.BadRequest. A unary call
+ * with the metadata `check-only` ends there: FAILED_PRECONDITION CHECK_ONLY when nothing is wrong.
+ */
 #ifndef DIALPLANE_RPC_RPC_H
 #define DIALPLANE_RPC_RPC_H
 

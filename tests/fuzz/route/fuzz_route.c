@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct str verb = take_line(&rest), path = take_line(&rest), query = take_line(&rest);
     router_find(router, verb, path, arena, &match, &err);
     if (match.route &&
-        transcode_request(schema, &match, query, rest, arena, &scratch, &out, &err)) {
+        transcode_request(schema, &match, query, rest, arena, &scratch, &out, NULL, &err)) {
         struct violations violations;
         violations_init(&violations, arena, 10);
         if (!schema_check(match.route->method->input, buf_str(&out), NULL, &violations, &err))

@@ -128,7 +128,7 @@ static void utf8_follows_the_table(void **state)
 
 static void base64url_round_trips(void **state)
 {
-    unsigned char data[64], back[64];
+    unsigned char data[64] = {0}, back[64];
     char text[100];
 
     (void)state;

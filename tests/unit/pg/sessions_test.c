@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct pg_statement begin = {"begin", "BEGIN"};
 static const struct pg_statement commit = {"commit", "COMMIT"};
@@ -369,7 +370,7 @@ static void test_a_server_killed_during_copy(void **state)
     pg_session_close(session);
     fixture_close(&fixture);
     for (int i = 0; i < 20 && system("\"$DIALPLANE_TEST_PG_CTL\" start") != 0; i++)
-        system("sleep 0.3");
+        usleep(300000);
 }
 
 static void test_free_with_sessions(void **state)

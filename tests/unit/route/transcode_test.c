@@ -13,7 +13,7 @@ static bool transcode(struct fixture *fixture, const char *verb, const char *pat
     fixture->err = (struct err){0};
     buf_reset(&fixture->out);
     return transcode_request(fixture->schema, &fixture->match, str_from(query), str_from(body),
-                             fixture->arena, &fixture->scratch, &fixture->out, &fixture->err);
+                             fixture->arena, &fixture->scratch, &fixture->out, NULL, &fixture->err);
 }
 
 /* The number-th top-level field, bytes of it. */

@@ -140,7 +140,9 @@ def test_all_errors_of_a_body_at_once(gateway, service):
             "config": {"llm": {"provider": "groq", "model": "m", "temperature": "hot"}}}
     fields = {error["field"] for error in problem(gateway.request("POST", "/api/skillbases?x=1", json=body), 400)["errors"]}
     assert {"x", "nmae", "company_id", "slug", "config.llm.temperature", "config.context", "config.flow", "config.voice"} <= fields
-    assert not service.calls
+    # The service is asked what else is wrong, and told to do nothing; it does not answer here, so what is known is the answer.
+    assert [call[2].get("check-only") for call in service.calls] == ["true"]
+    service.calls.clear()
     answer = gateway.request("PUT", f"/api/skillbases/{ID}", json={"nmae": 1, "slug": "Not A Slug"})
     fields = {error["field"] for error in problem(answer, 400)["errors"]}
     assert fields == {"nmae", "slug"}  # an update need not send what is required
