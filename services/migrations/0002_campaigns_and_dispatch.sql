@@ -287,16 +287,21 @@ create view call_task_details as
 -- ---------------------------------------------------------------------------------------------------------------------- windows
 
 -- Whether wall clocks in `zone` stand inside the window: half-open; across midnight it belongs to the day on which it opened; equal ends are the whole day.
+-- (plpgsql, as everything on the way of a claim: its plans are kept, those of an SQL function that cannot be inlined are made at every call.)
 create function window_is_open(at timestamptz, zone text, days smallint[], opens time, closes time) returns boolean
-language sql stable as $$
-    select case
-               when opens = closes then extract(isodow from wall)::smallint = any (days)
-               when opens < closes then wall::time >= opens and wall::time < closes and extract(isodow from wall)::smallint = any (days)
-               else wall::time >= opens and extract(isodow from wall)::smallint = any (days)
-                    or wall::time < closes and extract(isodow from wall - interval '1 day')::smallint = any (days)
-           end
-    from (select at at time zone zone as wall) w
-$$;
+language plpgsql stable as $$
+declare
+    wall timestamp := at at time zone zone;
+    clock time := wall;
+    today smallint := extract(isodow from wall);
+begin
+    if opens = closes then
+        return today = any (days);
+    elsif opens < closes then
+        return clock >= opens and clock < closes and today = any (days);
+    end if;
+    return clock >= opens and today = any (days) or clock < closes and (today + 5) % 7 + 1 = any (days); -- yesterday's
+end $$;
 
 -- The first moment at which clocks in `zone` show `wall`, or, where it is skipped in spring, the moment of the change.
 create function wall_moment(wall timestamp, zone text) returns timestamptz
@@ -429,11 +434,21 @@ end $$;
 
 -- Whether a call may still come of any task: then the campaign is not finished. Counts at most `most`.
 create function count_open_tasks(campaign uuid, most integer) returns integer
-language sql stable as $$
-    select ((select count(*) from (select from call_tasks where campaign_id = campaign and ready limit most) a)
-            + (select count(*) from (select from call_tasks where campaign_id = campaign and waiting limit most) b)
-            + (select count(*) from (select from live_calls where campaign_id = campaign limit most) c))::integer
-$$;
+language plpgsql stable as $$
+begin
+    return (select count(*) from (select from call_tasks where campaign_id = campaign and ready limit most) a)
+           + (select count(*) from (select from call_tasks where campaign_id = campaign and waiting limit most) b)
+           + (select count(*) from (select from live_calls where campaign_id = campaign limit most) c);
+end $$;
+
+-- Whether no task waits for a call, now or later, and at most `most` are under way.
+create function is_near_end(campaign uuid, most integer) returns boolean
+language plpgsql stable as $$
+begin
+    return not exists (select from call_tasks where campaign_id = campaign and ready)
+        and not exists (select from call_tasks where campaign_id = campaign and waiting)
+        and (select count(*) from (select from live_calls where campaign_id = campaign limit most + 1) l) <= most;
+end $$;
 
 -- Makes the campaign completed when nothing is open. The caller holds the pacing row, so it happens once. An unknown task does not keep it open:
 -- nothing more will be called by itself; should it be settled later to `retry`, the campaign can be started again.

@@ -44,9 +44,11 @@ declare
     inserted integer;
 begin
     -- Whoever's time has come is ready again.
-    update call_tasks t set ready = true, waiting = false, waiting_for = null
-    from (select id from call_tasks where campaign_id = c.id and waiting and ready_at <= at order by ready_at limit 500 for update skip locked) due
-    where t.id = due.id;
+    if exists (select from call_tasks where campaign_id = c.id and waiting and ready_at <= at) then
+        update call_tasks t set ready = true, waiting = false, waiting_for = null
+        from (select id from call_tasks where campaign_id = c.id and waiting and ready_at <= at order by ready_at limit 500 for update skip locked) due
+        where t.id = due.id;
+    end if;
     for round in 1 .. 10 loop
         select array_agg(b.id order by b.priority desc, b.id) into batch from (
             select id, priority from call_tasks where campaign_id = c.id and ready
@@ -117,6 +119,8 @@ declare
     n integer;
     taken integer;
 begin
+    -- A claim need not outlive a crash: leave to dial is what has to be on disk, and its commit takes the claim with it. An agent whose claim is lost is refused.
+    perform set_config('synchronous_commit', 'off', true);
     for attempt in 1 .. 50 loop
         at := dispatch_now();
         select w.* into p
@@ -324,7 +328,7 @@ begin
     end if;
     -- Only near the campaign's end is its lock worth taking: the last one to finish must see that all others have. (complete_campaigns, run each
     -- second, would find a campaign that this misses.) Else share the campaign, so that a cancel comes wholly before or after.
-    may_be_last := count_open_tasks(a.campaign_id, near_end) <= near_end;
+    may_be_last := is_near_end(a.campaign_id, near_end);
     if may_be_last then
         perform from campaign_pacing p where p.campaign_id = a.campaign_id for update;
         select * into c from campaigns k where k.id = a.campaign_id;
@@ -437,3 +441,11 @@ begin
     end loop;
     return n;
 end $$;
+
+-- The way of a claim. Planning its statements anew at every call costs twice what running them does, and a plan made while the tables were small must not go on as
+-- a scan when they have grown: every access here has its index.
+alter function claim_tasks(text, integer, uuid, uuid, uuid[], interval) set plan_cache_mode = force_generic_plan;
+alter function claim_tasks(text, integer, uuid, uuid, uuid[], interval) set enable_seqscan = off;
+alter function take_tasks(campaigns, text, integer, uuid[], interval, timestamptz) set plan_cache_mode = force_generic_plan;
+alter function take_tasks(campaigns, text, integer, uuid[], interval, timestamptz) set enable_seqscan = off;
+alter function take_tasks(campaigns, text, integer, uuid[], interval, timestamptz) set enable_bitmapscan = off;
