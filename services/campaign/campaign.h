@@ -14,10 +14,14 @@
 
 #include "dialplane/v1/campaign.pb-c.h"
 #include "dialplane/v1/dispatch.pb-c.h"
+#include "dialplane/v1/suppression.pb-c.h"
 
 /* The scope of the page tokens of campaigns; that of tasks takes in the campaign: "tasks/<id>". */
 #define CAMPAIGNS_SCOPE "campaigns"
 #define TASKS_SCOPE "tasks/"
+/* Likewise: "attempts/<task id>", "suppressions/<company id>". */
+#define ATTEMPTS_SCOPE "attempts/"
+#define SUPPRESSIONS_SCOPE "suppressions/"
 
 struct claim_queue;
 struct upload_workers;
@@ -70,6 +74,11 @@ enum campaign_column {
     CAMPAIGN_UPDATED_AT,
     CAMPAIGN_STARTED_AT,
     CAMPAIGN_COMPLETED_AT,
+    CAMPAIGN_SUPPRESSED,
+    CAMPAIGN_UNKNOWN,
+    CAMPAIGN_CANCELLED,
+    CAMPAIGN_ON_UNKNOWN,
+    CAMPAIGN_RETRY_POLICY,
     CAMPAIGN_COLUMNS, /* first column after them */
 };
 
@@ -108,9 +117,14 @@ bool attach_struct(struct rpc_call *call, ProtobufCMessage *message, uint32_t nu
 const char *campaign_status_word(Dialplane__V1__CampaignStatus status);
 Dialplane__V1__TaskStatus task_status_from_word(struct str word);
 const char *task_status_word(Dialplane__V1__TaskStatus status);
+/* The words of the table disposition_rules; NULL and 0 for what is none. */
+const char *disposition_word(Dialplane__V1__Disposition disposition);
+Dialplane__V1__Disposition disposition_from_word(struct str word);
 
 /* Reads the campaign and sends it as the answer. `id` must live as long as the call. */
 void reply_campaign(struct rpc_call *call, const char *id);
+/* The same for a task (get_task.c). */
+void reply_task(struct rpc_call *call, char *campaign_id, char *id);
 
 /* ---- Failures ---- */
 

@@ -88,6 +88,71 @@ static const struct rpc_handler handlers[] = {
         .handle = cancel_campaign,
     },
     {
+        .path = "/dialplane.v1.CampaignService/ListAttempts",
+        .request = &dialplane__v1__list_attempts_request__descriptor,
+        .response = &dialplane__v1__list_attempts_response__descriptor,
+        .check = check_list_attempts,
+        .handle = list_attempts,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/ExplainTask",
+        .request = &dialplane__v1__explain_task_request__descriptor,
+        .response = &dialplane__v1__explain_task_response__descriptor,
+        .handle = explain_task,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/SettleTask",
+        .request = &dialplane__v1__settle_task_request__descriptor,
+        .response = &dialplane__v1__call_task__descriptor,
+        .handle = settle_task,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/SimulateCampaign",
+        .request = &dialplane__v1__simulate_campaign_request__descriptor,
+        .response = &dialplane__v1__simulate_campaign_response__descriptor,
+        .handle = simulate_campaign,
+    },
+    {
+        .path = "/dialplane.v1.SuppressionService/ListSuppressions",
+        .request = &dialplane__v1__list_suppressions_request__descriptor,
+        .response = &dialplane__v1__list_suppressions_response__descriptor,
+        .check = check_list_suppressions,
+        .handle = list_suppressions,
+    },
+    {
+        .path = "/dialplane.v1.SuppressionService/CreateSuppression",
+        .request = &dialplane__v1__create_suppression_request__descriptor,
+        .response = &dialplane__v1__suppression__descriptor,
+        .check = check_create_suppression,
+        .handle = create_suppression,
+    },
+    {
+        .path = "/dialplane.v1.SuppressionService/GetSuppression",
+        .request = &dialplane__v1__get_suppression_request__descriptor,
+        .response = &dialplane__v1__suppression__descriptor,
+        .handle = get_suppression,
+    },
+    {
+        .path = "/dialplane.v1.SuppressionService/DeleteSuppression",
+        .request = &dialplane__v1__delete_suppression_request__descriptor,
+        .response = &google__protobuf__empty__descriptor,
+        .handle = delete_suppression,
+    },
+    {
+        .path = "/dialplane.v1.SuppressionService/UploadSuppressions",
+        .request = &dialplane__v1__upload_suppressions_request__descriptor,
+        .response = &dialplane__v1__upload_suppressions_response__descriptor,
+        .on_message = upload_suppressions_message,
+        .on_end = upload_suppressions_end,
+        .on_gone = upload_suppressions_gone,
+    },
+    {
+        .path = "/dialplane.v1.DispatchService/ReportProgress",
+        .request = &dialplane__v1__report_progress_request__descriptor,
+        .response = &dialplane__v1__report_progress_response__descriptor,
+        .handle = report_progress,
+    },
+    {
         .path = "/dialplane.v1.DispatchService/ClaimTasks",
         .request = &dialplane__v1__claim_tasks_request__descriptor,
         .response = &dialplane__v1__claim_tasks_response__descriptor,
@@ -247,6 +312,9 @@ static void collect(struct buf *out, void *context)
                    (double)figures->refunded);
     metrics_sample(out, "dialplane_leases_expired_total", "state=\"dialing\"",
                    (double)figures->unknown);
+    metrics_family(out, "dialplane_calls_settled_total", "counter",
+                   "Calls of unknown end settled by their record");
+    metrics_sample(out, "dialplane_calls_settled_total", NULL, (double)figures->settled);
     metrics_family(out, "dialplane_upkeep_failures_total", "counter",
                    "Upkeep statements that failed");
     metrics_sample(out, "dialplane_upkeep_failures_total", NULL, (double)figures->failures);
@@ -256,6 +324,7 @@ int main(int argc, char **argv)
 {
     static const char *const services[] = {
         "dialplane.v1.CampaignService",
+        "dialplane.v1.SuppressionService",
         "dialplane.v1.DispatchService",
         NULL,
     };

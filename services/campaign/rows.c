@@ -38,6 +38,20 @@ static const char *const task_words[] = {
     [DIALPLANE__V1__TASK_STATUS__TASK_STATUS_UNKNOWN] = "unknown",
 };
 
+/* The words of the table disposition_rules. */
+static const char *const disposition_words[] = {
+    [DIALPLANE__V1__DISPOSITION__DISPOSITION_ANSWERED] = "answered",
+    [DIALPLANE__V1__DISPOSITION__DISPOSITION_NO_ANSWER] = "no_answer",
+    [DIALPLANE__V1__DISPOSITION__DISPOSITION_BUSY] = "busy",
+    [DIALPLANE__V1__DISPOSITION__DISPOSITION_VOICEMAIL] = "voicemail",
+    [DIALPLANE__V1__DISPOSITION__DISPOSITION_DECLINED] = "declined",
+    [DIALPLANE__V1__DISPOSITION__DISPOSITION_INVALID_NUMBER] = "invalid_number",
+    [DIALPLANE__V1__DISPOSITION__DISPOSITION_OPT_OUT] = "opt_out",
+    [DIALPLANE__V1__DISPOSITION__DISPOSITION_CARRIER_ERROR] = "carrier_error",
+    [DIALPLANE__V1__DISPOSITION__DISPOSITION_PROVIDER_ERROR] = "provider_error",
+    [DIALPLANE__V1__DISPOSITION__DISPOSITION_PLATFORM_ERROR] = "platform_error",
+};
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *word_at(const char *const *words, size_t count, unsigned number)
@@ -68,6 +82,16 @@ Dialplane__V1__TaskStatus task_status_from_word(struct str word)
     return (Dialplane__V1__TaskStatus)number_of(task_words, COUNT(task_words), word);
 }
 
+const char *disposition_word(Dialplane__V1__Disposition disposition)
+{
+    return word_at(disposition_words, COUNT(disposition_words), (unsigned)disposition);
+}
+
+Dialplane__V1__Disposition disposition_from_word(struct str word)
+{
+    return (Dialplane__V1__Disposition)number_of(disposition_words, COUNT(disposition_words), word);
+}
+
 /* ---- Rows ---- */
 
 static bool out_of_memory(struct err *err)
@@ -85,6 +109,28 @@ static void read_days(Dialplane__V1__Campaign *campaign, struct arena *arena, st
         if (text.data[i] >= '1' && text.data[i] <= '7')
             campaign->days_of_week[campaign->n_days_of_week++] =
                 (Dialplane__V1__Weekday)(text.data[i] - '0');
+}
+
+/* {"busy": {…}, …} as it is stored. */
+static bool read_retry_policy(struct rpc_call *call, Dialplane__V1__Campaign *campaign,
+                              struct str json, struct err *err)
+{
+    struct arena *arena = rpc_call_arena(call);
+
+    if (json.length <= 2) /* {} */
+        return true;
+    char *text = arena_printf(arena, "{\"retry_policy\":%.*s}", (int)json.length, json.data);
+
+    if (!text)
+        return out_of_memory(err);
+    const Dialplane__V1__Campaign *stored = (const Dialplane__V1__Campaign *)rpc_message_from_json(
+        call, &dialplane__v1__campaign__descriptor, str_from(text), err);
+
+    if (!stored)
+        return false;
+    campaign->n_retry_policy = stored->n_retry_policy;
+    campaign->retry_policy = stored->retry_policy;
+    return true;
 }
 
 Dialplane__V1__Campaign *campaign_from_row(struct rpc_call *call, const struct pg_result *result,
@@ -136,6 +182,15 @@ Dialplane__V1__Campaign *campaign_from_row(struct rpc_call *call, const struct p
     campaign->updated_at = timestamp_from_column(arena, result, row, CAMPAIGN_UPDATED_AT);
     campaign->started_at = timestamp_from_column(arena, result, row, CAMPAIGN_STARTED_AT);
     campaign->completed_at = timestamp_from_column(arena, result, row, CAMPAIGN_COMPLETED_AT);
+    campaign->suppressed_tasks = pg_int64(result, row, CAMPAIGN_SUPPRESSED);
+    campaign->unknown_tasks = pg_int64(result, row, CAMPAIGN_UNKNOWN);
+    campaign->cancelled_tasks = pg_int64(result, row, CAMPAIGN_CANCELLED);
+    campaign->_on_unknown_case = DIALPLANE__V1__CAMPAIGN___ON_UNKNOWN_ON_UNKNOWN;
+    campaign->on_unknown = str_equal_cstr(pg_str(result, row, CAMPAIGN_ON_UNKNOWN), "retry")
+                               ? DIALPLANE__V1__ON_UNKNOWN__ON_UNKNOWN_RETRY
+                               : DIALPLANE__V1__ON_UNKNOWN__ON_UNKNOWN_HOLD;
+    if (!read_retry_policy(call, campaign, pg_str(result, row, CAMPAIGN_RETRY_POLICY), err))
+        return NULL;
     if (arena_is_exhausted(arena)) {
         out_of_memory(err);
         return NULL;

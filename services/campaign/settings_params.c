@@ -2,6 +2,8 @@
 
 #include "domain/window_check.h"
 
+#include <stdio.h>
+
 static int64_t us_of(const Google__Protobuf__Timestamp *timestamp)
 {
     return timestamp ? timestamp->seconds * TIME_US_PER_SECOND + timestamp->nanos / 1000 : 0;
@@ -13,7 +15,45 @@ void check_campaign_period(const Dialplane__V1__Campaign *campaign, struct viola
                         us_of(campaign->end_time), violations);
 }
 
-void param_campaign_settings(struct pg_params *params, const Dialplane__V1__Campaign *campaign)
+void check_campaign_retry_policy(const Dialplane__V1__Campaign *campaign,
+                                 struct violations *violations)
+{
+    for (size_t i = 0; i < campaign->n_retry_policy; i++) {
+        const Dialplane__V1__Campaign__RetryPolicyEntry *entry = campaign->retry_policy[i];
+        Dialplane__V1__Disposition disposition = disposition_from_word(str_from(entry->key));
+        char field[100];
+
+        /* The path as the value rules spell it; a key that needs quoting is no disposition. */
+        snprintf(field, sizeof(field), "campaign.retry_policy[\"%.40s\"]%s", entry->key,
+                 disposition ? ".retry" : "");
+        if (!disposition)
+            violations_add(violations, field,
+                           "is no disposition such as busy, no_answer or carrier_error");
+        else if (entry->value && entry->value->_retry_case && entry->value->retry &&
+                 (disposition == DIALPLANE__V1__DISPOSITION__DISPOSITION_ANSWERED ||
+                  disposition == DIALPLANE__V1__DISPOSITION__DISPOSITION_INVALID_NUMBER ||
+                  disposition == DIALPLANE__V1__DISPOSITION__DISPOSITION_OPT_OUT))
+            violations_add(violations, field, "must not be true: %s is never called again",
+                           entry->key);
+    }
+}
+
+/* The policy alone, as the JSON of a Campaign: the statement takes it out of there. */
+static bool param_retry_policy(struct rpc_call *call, struct pg_params *params,
+                               const Dialplane__V1__Campaign *campaign, struct err *err)
+{
+    Dialplane__V1__Campaign policy = DIALPLANE__V1__CAMPAIGN__INIT;
+
+    policy.n_retry_policy = campaign->n_retry_policy;
+    policy.retry_policy = campaign->retry_policy;
+    char *json = rpc_message_to_json(call, &policy.base, err);
+
+    pg_param_text(params, json);
+    return json;
+}
+
+bool param_campaign_settings(struct rpc_call *call, struct pg_params *params,
+                             const Dialplane__V1__Campaign *campaign, struct err *err)
 {
     char days[WINDOW_DAYS_TEXT_SIZE];
     int numbers[7];
@@ -34,4 +74,8 @@ void param_campaign_settings(struct pg_params *params, const Dialplane__V1__Camp
     pg_param_int64(params, campaign->calls_per_minute);
     pg_param_int64(params, campaign->max_retries);
     pg_param_int64(params, campaign->retry_delay_minutes);
+    pg_param_text(params, campaign->on_unknown == DIALPLANE__V1__ON_UNKNOWN__ON_UNKNOWN_RETRY
+                              ? "retry"
+                              : "hold");
+    return param_retry_policy(call, params, campaign, err);
 }

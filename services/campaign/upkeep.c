@@ -11,6 +11,7 @@
 /* Of one campaign in one transaction: it holds the campaign's lock meanwhile. */
 #define SWEEP_MOST 500
 #define FOLD_MOST 20000
+#define SETTLE_MOST 100
 
 struct upkeep {
     struct campaign_service *service;
@@ -21,6 +22,7 @@ struct upkeep {
 };
 
 static void on_swept(void *context, const struct pg_outcome *outcome);
+static void on_settled(void *context, const struct pg_outcome *outcome);
 static void on_completed(void *context, const struct pg_outcome *outcome);
 static void on_folded(void *context, const struct pg_outcome *outcome);
 
@@ -73,6 +75,16 @@ static void on_swept(void *context, const struct pg_outcome *outcome)
         log_event(LOG_LEVEL_WARN, "calls_lost_while_dialing", log_int("calls", unknown));
     if (refunded || unknown)
         claims_wake(upkeep->service->claims);
+    run(upkeep, &sql_settle_by_records, SETTLE_MOST, on_settled);
+}
+
+static void on_settled(void *context, const struct pg_outcome *outcome)
+{
+    struct upkeep *upkeep = context;
+
+    if (!has_ended(upkeep, outcome))
+        return;
+    upkeep->figures.settled += (uint64_t)pg_int64(outcome->result, 0, 0);
     run(upkeep, &sql_complete_campaigns, 0, on_completed);
 }
 

@@ -16,7 +16,7 @@ struct upkeep *upkeep_start(struct campaign_service *service, int64_t period_us)
 void upkeep_stop(struct upkeep *upkeep);
 
 struct upkeep_figures {
-    uint64_t refunded, unknown, completed, failures;
+    uint64_t refunded, unknown, settled, completed, failures;
 };
 const struct upkeep_figures *upkeep_figures(const struct upkeep *upkeep);
 

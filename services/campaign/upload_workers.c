@@ -3,10 +3,12 @@
 #include "base/time.h"
 #include "phone.h"
 #include "schema/schema.h"
+#include "suppression_rows.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define THREADS_MOST 16
 
@@ -65,7 +67,23 @@ static void free_context(void *context)
     free(context);
 }
 
-struct call_list *upload_workers_list(struct upload_workers *workers, int64_t row_limit)
+static enum phone_verdict normalise_pattern(void *context, struct str text,
+                                            char out[PHONE_TEXT_SIZE])
+{
+    struct str prefix = {text.data, text.length ? text.length - 1 : 0};
+
+    if (!text.length || text.data[text.length - 1] != '*')
+        return normalise_phone(context, text, out);
+    if (!is_phone_prefix(prefix))
+        return PHONE_INVALID;
+    memcpy(out, text.data, text.length);
+    out[text.length] = '\0';
+    return PHONE_OK;
+}
+
+static struct call_list *new_list(struct upload_workers *workers, int64_t row_limit,
+                                  enum phone_verdict (*normalise)(void *context, struct str text,
+                                                                  char out[PHONE_TEXT_SIZE]))
 {
     const struct clock *clock = loop_clock(workers->loop);
     struct list_context *context = calloc(1, sizeof(*context));
@@ -76,7 +94,7 @@ struct call_list *upload_workers_list(struct upload_workers *workers, int64_t ro
     entropy_init_seeded(&context->entropy, entropy_uint64(&workers->entropy));
     const struct call_list_options options = {
         .row_limit = row_limit,
-        .normalise_phone = normalise_phone,
+        .normalise_phone = normalise,
         .is_time_zone = is_time_zone,
         .random = draw,
         .context = context,
@@ -88,6 +106,16 @@ struct call_list *upload_workers_list(struct upload_workers *workers, int64_t ro
     if (!list)
         free(context);
     return list;
+}
+
+struct call_list *upload_workers_list(struct upload_workers *workers, int64_t row_limit)
+{
+    return new_list(workers, row_limit, normalise_phone);
+}
+
+struct call_list *upload_workers_suppressions(struct upload_workers *workers, int64_t row_limit)
+{
+    return new_list(workers, row_limit, normalise_pattern);
 }
 
 /* ---- Threads ---- */

@@ -29,6 +29,9 @@ struct upload_workers *upload_workers_new(struct loop *loop, unsigned threads, c
 void upload_workers_free(struct upload_workers *workers);
 /* A list whose rows are checked by the workers. NULL: memory is short. */
 struct call_list *upload_workers_list(struct upload_workers *workers, int64_t row_limit);
+/* The same for a do-not-call list: a phone_number may also be a prefix that ends with '*', and
+ * keeps it. */
+struct call_list *upload_workers_suppressions(struct upload_workers *workers, int64_t row_limit);
 /* Which thread does it follows from work->list, so the pieces of a list stay in order. */
 void upload_workers_do(struct upload_workers *workers, struct upload_work *work);
 

@@ -287,16 +287,21 @@ create view call_task_details as
 -- ---------------------------------------------------------------------------------------------------------------------- windows
 
 -- Whether wall clocks in `zone` stand inside the window: half-open; across midnight it belongs to the day on which it opened; equal ends are the whole day.
+-- (plpgsql, as everything on the way of a claim: its plans are kept, those of an SQL function that cannot be inlined are made at every call.)
 create function window_is_open(at timestamptz, zone text, days smallint[], opens time, closes time) returns boolean
-language sql stable as $$
-    select case
-               when opens = closes then extract(isodow from wall)::smallint = any (days)
-               when opens < closes then wall::time >= opens and wall::time < closes and extract(isodow from wall)::smallint = any (days)
-               else wall::time >= opens and extract(isodow from wall)::smallint = any (days)
-                    or wall::time < closes and extract(isodow from wall - interval '1 day')::smallint = any (days)
-           end
-    from (select at at time zone zone as wall) w
-$$;
+language plpgsql stable as $$
+declare
+    wall timestamp := at at time zone zone;
+    clock time := wall;
+    today smallint := extract(isodow from wall);
+begin
+    if opens = closes then
+        return today = any (days);
+    elsif opens < closes then
+        return clock >= opens and clock < closes and today = any (days);
+    end if;
+    return clock >= opens and today = any (days) or clock < closes and (today + 5) % 7 + 1 = any (days); -- yesterday's
+end $$;
 
 -- The first moment at which clocks in `zone` show `wall`, or, where it is skipped in spring, the moment of the change.
 create function wall_moment(wall timestamp, zone text) returns timestamptz
@@ -328,11 +333,37 @@ begin
     return found - make_interval(secs => after_s);
 end $$;
 
+-- The first moment of the day from which clocks in `zone` run by another rule than at its beginning; null: they are not changed on that day.
+create function clock_change(day date, zone text) returns timestamptz
+language plpgsql stable as $$
+declare
+    before timestamptz := day::timestamp at time zone zone;
+    after timestamptz := (day + 1)::timestamp at time zone zone;
+    offset_before interval := (before at time zone zone) - (before at time zone 'UTC');
+    middle timestamptz;
+begin
+    if (after at time zone zone) - (after at time zone 'UTC') = offset_before then
+        return null;
+    end if;
+    while after - before > interval '1 second' loop
+        middle := date_trunc('second', before + (after - before) / 2);
+        if (middle at time zone zone) - (middle at time zone 'UTC') = offset_before then
+            before := middle;
+        else
+            after := middle;
+        end if;
+    end loop;
+    return after;
+end $$;
+
 -- The first moment from `at` on at which the window is open in `zone`; null when there is none within two weeks.
 create function window_opens(at timestamptz, zone text, days smallint[], opens time, closes time) returns timestamptz
 language plpgsql stable as $$
 declare
+    opening time := case when opens = closes then time '00:00' else opens end;
     today date;
+    change timestamptz;
+    candidate timestamptz;
     found timestamptz;
 begin
     if window_is_open(at, zone, days, opens, closes) then
@@ -340,12 +371,25 @@ begin
     end if;
     today := (at at time zone zone)::date;
     for i in 0 .. 14 loop
+        -- When the clocks show the time of opening, for the first time that day …
         if extract(isodow from today + i)::smallint = any (days) then
-            found := wall_moment((today + i) + case when opens = closes then time '00:00' else opens end, zone);
+            candidate := wall_moment((today + i) + opening, zone);
             -- A window that lies wholly inside the hour skipped in spring does not open that day.
-            if found > at and window_is_open(found, zone, days, opens, closes) then
-                return found;
+            if candidate > at and window_is_open(candidate, zone, days, opens, closes) then
+                found := candidate;
             end if;
+        end if;
+        -- … or, in autumn, once more; or when they are put into the middle of the window.
+        change := clock_change(today + i, zone);
+        if change is not null then
+            foreach candidate in array array[change, change + ((today + i) + opening - (change at time zone zone))] loop
+                if candidate >= change and candidate > at and window_is_open(candidate, zone, days, opens, closes) then
+                    found := least(found, candidate);
+                end if;
+            end loop;
+        end if;
+        if found is not null then
+            return found;
         end if;
     end loop;
     return null;
@@ -390,11 +434,21 @@ end $$;
 
 -- Whether a call may still come of any task: then the campaign is not finished. Counts at most `most`.
 create function count_open_tasks(campaign uuid, most integer) returns integer
-language sql stable as $$
-    select ((select count(*) from (select from call_tasks where campaign_id = campaign and ready limit most) a)
-            + (select count(*) from (select from call_tasks where campaign_id = campaign and waiting limit most) b)
-            + (select count(*) from (select from live_calls where campaign_id = campaign limit most) c))::integer
-$$;
+language plpgsql stable as $$
+begin
+    return (select count(*) from (select from call_tasks where campaign_id = campaign and ready limit most) a)
+           + (select count(*) from (select from call_tasks where campaign_id = campaign and waiting limit most) b)
+           + (select count(*) from (select from live_calls where campaign_id = campaign limit most) c);
+end $$;
+
+-- Whether no task waits for a call, now or later, and at most `most` are under way.
+create function is_near_end(campaign uuid, most integer) returns boolean
+language plpgsql stable as $$
+begin
+    return not exists (select from call_tasks where campaign_id = campaign and ready)
+        and not exists (select from call_tasks where campaign_id = campaign and waiting)
+        and (select count(*) from (select from live_calls where campaign_id = campaign limit most + 1) l) <= most;
+end $$;
 
 -- Makes the campaign completed when nothing is open. The caller holds the pacing row, so it happens once. An unknown task does not keep it open:
 -- nothing more will be called by itself; should it be settled later to `retry`, the campaign can be started again.

@@ -31,39 +31,48 @@ begin
     wait := case when p.tokens < 1 then make_interval(secs => (1 - p.tokens) / per_second) else interval '500 milliseconds' end;
 end $$;
 
+create type task_verdict as (task_id uuid, obstacle text, until timestamptz);
+
 -- Takes up to `wanted` tasks of a campaign whose pacing row the caller has locked: live call, attempt and task are written together. Who cannot be called now is
 -- put aside until the next moment at which he could be, with the reason. How many it took.
 create function take_tasks(c campaigns, worker text, wanted integer, call_ids uuid[], lease interval, at timestamptz) returns integer
 language plpgsql as $$
 declare
     batch uuid[];
+    aside task_verdict[];
     chosen_ids uuid[];
     inserted integer;
 begin
     -- Whoever's time has come is ready again.
-    update call_tasks t set ready = true, waiting = false, waiting_for = null
-    from (select id from call_tasks where campaign_id = c.id and waiting and ready_at <= at order by ready_at limit 500 for update skip locked) due
-    where t.id = due.id;
+    if exists (select from call_tasks where campaign_id = c.id and waiting and ready_at <= at) then
+        update call_tasks t set ready = true, waiting = false, waiting_for = null
+        from (select id from call_tasks where campaign_id = c.id and waiting and ready_at <= at order by ready_at limit 500 for update skip locked) due
+        where t.id = due.id;
+    end if;
     for round in 1 .. 10 loop
-        select array_agg(b.id) into batch from (
-            select id from call_tasks where campaign_id = c.id and ready
+        select array_agg(b.id order by b.priority desc, b.id) into batch from (
+            select id, priority from call_tasks where campaign_id = c.id and ready
             -- After a round of people who cannot be called, look further at once.
             order by priority desc, id limit case when round = 1 then wanted else greatest(wanted, 100) end for update skip locked) b;
         exit when batch is null;
-        -- Outside the window where the contact lives; a zone without any opening in sight is looked at again in a day.
-        update call_tasks t set ready = false, waiting = true, waiting_for = 'window', ready_at = coalesce(z.opens, at + interval '1 day')
-        from (select d.timezone, next_call_time(at, c, d.timezone) as opens
-              from (select distinct timezone from call_tasks where id = any (batch) and timezone is not null) d) z
-        where t.id = any (batch) and t.timezone = z.timezone and z.opens is distinct from at;
-        -- The limit may have been lowered since.
-        update call_tasks set state = 'failed', ready = false, updated_at = at
-        where id = any (batch) and ready and attempt_count > c.max_retries;
-        -- Somebody already on the phone for another campaign of the company.
-        update call_tasks t set ready = false, waiting = true, waiting_for = 'person_busy', ready_at = at + interval '10 seconds'
-        where t.id = any (batch) and t.ready
-            and exists (select from live_calls l where l.company_id = c.company_id and l.phone_number = t.phone_number);
-        select array_agg(b.id) into chosen_ids from (
-            select id from call_tasks where id = any (batch) and ready order by priority desc, id limit wanted) b;
+        -- Who cannot be called now is put aside, until then or for good.
+        with zones as materialized (
+            select d.timezone, next_call_time(at, c, d.timezone) as opens
+            from (select distinct timezone from call_tasks where id = any (batch) and timezone is not null) d
+        )
+        select array_agg(row (t.id, o.obstacle, o.until)::task_verdict) into aside
+        from call_tasks t left join zones z using (timezone)
+            cross join lateral task_obstacle(t, c, at, case when t.timezone is null then at else z.opens end) o
+        where t.id = any (batch) and o.obstacle is not null;
+        if aside is not null then
+            update call_tasks t set ready = false, waiting = v.until is not null, waiting_for = case when v.until is not null then v.obstacle end,
+                ready_at = coalesce(v.until, t.ready_at), updated_at = case when v.until is null then at else t.updated_at end,
+                state = case v.obstacle when 'suppressed' then 'suppressed' when 'attempts' then 'failed' else t.state end
+            from unnest(aside) v where t.id = v.task_id;
+            select array_agg(b.id order by b.position) into batch
+            from unnest(batch) with ordinality b (id, position) where not exists (select from unnest(aside) v where v.task_id = b.id);
+        end if;
+        chosen_ids := batch[: wanted];
         continue when chosen_ids is null;
         with chosen as (
             select t.id, t.phone_number, t.fence + 1 as fence,
@@ -84,8 +93,10 @@ begin
             select call_id, id, c.id, c.company_id, number, fence, worker, at from claimed;
         get diagnostics inserted = row_count;
         -- Taken by another campaign at this very moment: on the phone as well.
-        update call_tasks set ready = false, waiting = true, waiting_for = 'person_busy', ready_at = at + interval '10 seconds'
-        where id = any (chosen_ids) and ready;
+        if inserted < cardinality(chosen_ids) then
+            update call_tasks set ready = false, waiting = true, waiting_for = 'person_busy', ready_at = at + interval '10 seconds'
+            where id = any (chosen_ids) and ready;
+        end if;
         -- Fewer than wanted will do: persons locked in two runs would not be locked in order.
         exit when inserted > 0;
     end loop;
@@ -105,10 +116,11 @@ declare
     p campaign_pacing;
     pace record;
     opens timestamptz;
-    live integer;
     n integer;
     taken integer;
 begin
+    -- A claim need not outlive a crash: leave to dial is what has to be on disk, and its commit takes the claim with it. An agent whose claim is lost is refused.
+    perform set_config('synchronous_commit', 'off', true);
     for attempt in 1 .. 50 loop
         at := dispatch_now();
         select w.* into p
@@ -124,6 +136,7 @@ begin
         -- In statements of their own: their snapshots are younger than the lock.
         select * into c from campaigns k where k.id = p.campaign_id;
         at := dispatch_now();
+        continue when not campaign_may_call(c); -- the company, just now
         opens := next_call_time(at, c, null);
         if opens is distinct from at then
             update campaign_pacing w set idle_until = coalesce(opens, at + interval '1 day') where w.campaign_id = c.id;
@@ -131,8 +144,7 @@ begin
         end if;
         select * into pace from pace_campaign(p, c.calls_per_minute, at);
         p := pace.p;
-        select count(*) into live from live_calls l where l.campaign_id = c.id;
-        n := least(wanted, pace.allowed, c.max_concurrent_calls - live);
+        n := least(wanted, pace.allowed, free_lines(c));
         taken := 0;
         if n > 0 then
             taken := take_tasks(c, worker, n, call_ids, lease, at);
@@ -173,7 +185,7 @@ begin
     return next;
 end $$;
 
--- Leave to dial. verdict: ok, not_found, stale, finished, not_running (status: where the campaign stands), window_closed.
+-- Leave to dial. verdict: ok, not_found, stale, finished, not_running (status: where the campaign stands), window_closed, suppressed (the task has ended so).
 create function begin_dial(call uuid, with_fence bigint, company uuid, lease interval, out verdict text, out lease_until timestamptz, out status text)
 language plpgsql as $$
 declare
@@ -189,6 +201,7 @@ begin
                         when a.fence <> with_fence then 'stale'
                         when a.ended_how = 'finished' then 'finished'
                         when a.ended_how = 'cancelled' then 'not_running'
+                        when a.ended_how = 'suppressed' then 'suppressed'
                         else 'stale' end;
         status := 'cancelled';
         return;
@@ -202,12 +215,21 @@ begin
     at := dispatch_now();
     if l.dialed_at is null then
         status := c.status;
-        if c.status <> 'running' or not exists (select from companies o where o.id = c.company_id and o.is_active) then
+        if not campaign_may_call(c) then
             verdict := 'not_running';
             return;
         end if;
         if next_call_time(at, c, (select t.timezone from call_tasks t where t.id = l.task_id)) is distinct from at then
             verdict := 'window_closed';
+            return;
+        end if;
+        if is_suppressed(c.company_id, l.phone_number) then
+            delete from live_calls v where v.call_id = call and v.fence = with_fence and v.dialed_at is null;
+            verdict := case when found then 'suppressed' else 'stale' end;
+            if found then
+                update call_attempts v set ended_at = at, ended_how = 'suppressed' where v.call_id = call;
+                update call_tasks t set state = 'suppressed', attempt_count = t.attempt_count - 1, updated_at = at where t.id = l.task_id;
+            end if;
             return;
         end if;
         update live_calls v set dialed_at = at, lease_until = at + lease
@@ -245,7 +267,7 @@ language sql as $$
     order by q.position
 $$;
 
--- What a disposition makes of task t: its new row. Pure: the rules of the table and of dispatch.md.
+-- What a disposition makes of task t: its new row. r: rule_for(). Pure: the rules of the table and of dispatch.md.
 create function settle_task(t call_tasks, c campaigns, r disposition_rules, said_outcome text, dialed_at timestamptz, at timestamptz) returns call_tasks
 language plpgsql as $$
 declare
@@ -253,8 +275,8 @@ declare
 begin
     t.state := r.next;
     if r.next = 'retry' and r.own_limit is null then
-        retry_at := at + make_interval(mins => c.retry_delay_minutes);
-        if t.attempt_count > c.max_retries then
+        retry_at := at + coalesce(r.delay, make_interval(mins => c.retry_delay_minutes));
+        if t.attempt_count >= attempt_limit(c, r.disposition) then
             t.state := 'failed';
         end if;
     elsif r.next = 'retry' then
@@ -300,14 +322,13 @@ begin
         verdict := case when a.call_id is null then 'not_found' else 'stale' end;
         return;
     end if;
-    select * into r from disposition_rules d where d.disposition = said;
-    if r.disposition is null then
+    if not exists (select from disposition_rules d where d.disposition = said) then
         verdict := 'bad_disposition';
         return;
     end if;
     -- Only near the campaign's end is its lock worth taking: the last one to finish must see that all others have. (complete_campaigns, run each
     -- second, would find a campaign that this misses.) Else share the campaign, so that a cancel comes wholly before or after.
-    may_be_last := count_open_tasks(a.campaign_id, near_end) <= near_end;
+    may_be_last := is_near_end(a.campaign_id, near_end);
     if may_be_last then
         perform from campaign_pacing p where p.campaign_id = a.campaign_id for update;
         select * into c from campaigns k where k.id = a.campaign_id;
@@ -333,19 +354,20 @@ begin
         next_attempt_at := a.result_ready_at;
         return;
     end if;
-    if l.call_id is null and (a.ended_how is distinct from 'unknown' or t.state <> 'unknown' or t.call_id <> call) then
+    -- Unknown so far, and neither settled nor called again since: a late word is welcome.
+    if l.call_id is null and (a.ended_how is distinct from 'unknown' or t.call_id <> call
+                              or t.state <> 'unknown' and t.waiting_for is distinct from 'unknown') then
         verdict := 'stale';
         return;
     end if;
-    t := settle_task(t, c, r, said_outcome, a.dialed_at, at);
+    r := rule_for(c, said);
+    t := end_call(t, c, r, said_outcome, call, a.dialed_at, at);
     state := t.state;
     next_attempt_at := case when t.waiting then t.ready_at end;
-    update call_tasks v set state = t.state, ready = false, waiting = t.waiting, waiting_for = t.waiting_for, ready_at = t.ready_at,
-        attempt_count = t.attempt_count, carrier_errors = t.carrier_errors, outcome = t.outcome, last_attempt_at = t.last_attempt_at, updated_at = at
-    where v.id = t.id;
     delete from live_calls v where v.call_id = call;
     update call_attempts v set ended_at = at, ended_how = 'finished', disposition = said, outcome = said_outcome, error_message = said_error,
-        fault = r.fault, result_state = t.state, result_ready_at = finish_task.next_attempt_at
+        fault = r.fault, result_state = t.state, result_ready_at = finish_task.next_attempt_at,
+        settled_by = case when a.ended_how = 'unknown' then 'agent' end
     where v.call_id = call;
     if may_be_last then
         perform complete_if_done(a.campaign_id);
@@ -354,7 +376,8 @@ begin
 end $$;
 
 -- Settles calls whose lease has passed, at most `most` of each campaign. Claimed: ready again, the attempt refunded (nothing was dialed: BeginDial would have been
--- refused). Dialing: unknown, for a person to look at; never redialed silently. A campaign whose row is locked has its turn next time.
+-- refused). Dialing: unknown, to be settled by the call's record, the agent or a person; or, where the campaign says so and attempts are left, called again after
+-- the retry delay (meanwhile it is settled likewise). Never redialed silently. A campaign whose row is locked has its turn next time.
 create function sweep_leases(most integer, out refunded bigint, out unknown bigint)
 language plpgsql as $$
 declare
@@ -371,21 +394,28 @@ begin
             select l.call_id from live_calls l where l.campaign_id = campaign and l.lease_until < at order by l.call_id limit most for update skip locked
         ), gone as (
             delete from live_calls l using late where l.call_id = late.call_id returning l.call_id, l.task_id, l.dialed_at
+        ), known as (
+            select gone.*, gone.dialed_at is not null and c.on_unknown = 'retry' and c.status <> 'cancelled' and has_attempts_left(t, c) as again,
+                   at + make_interval(mins => c.retry_delay_minutes) as retry_at, t.timezone, c.status as campaign_status, c
+            from gone join call_tasks t on t.id = gone.task_id join campaigns c on c.id = campaign
         ), noted as (
-            update call_attempts a set ended_at = at, ended_how = case when gone.dialed_at is null then 'expired' else 'unknown' end
-            from gone where a.call_id = gone.call_id
+            update call_attempts a set ended_at = at, ended_how = case when k.dialed_at is null then 'expired' else 'unknown' end,
+                fault = 'platform', settled_by = case when k.again then 'policy' end
+            from known k where a.call_id = k.call_id
         ), settled as (
             update call_tasks t set
-                state = case when gone.dialed_at is not null then 'unknown' when c.status = 'cancelled' then 'cancelled'
+                state = case when k.again then 'retry' when k.dialed_at is not null then 'unknown' when k.campaign_status = 'cancelled' then 'cancelled'
                              when t.attempt_count + t.carrier_errors > 1 then 'retry' else 'pending' end,
-                ready = gone.dialed_at is null and c.status <> 'cancelled',
-                ready_at = at,
-                attempt_count = t.attempt_count - case when gone.dialed_at is null then 1 else 0 end,
-                outcome = case when gone.dialed_at is null then t.outcome else 'unknown' end,
-                last_attempt_at = coalesce(gone.dialed_at, t.last_attempt_at),
+                ready = k.dialed_at is null and k.campaign_status <> 'cancelled',
+                waiting = k.again,
+                waiting_for = case when k.again then 'unknown' end,
+                ready_at = case when k.again then coalesce(next_call_time(k.retry_at, k.c, k.timezone), k.retry_at) else at end,
+                attempt_count = t.attempt_count - case when k.dialed_at is null then 1 else 0 end,
+                outcome = case when k.dialed_at is null then t.outcome else 'unknown' end,
+                last_attempt_at = coalesce(k.dialed_at, t.last_attempt_at),
                 updated_at = at
-            from gone, campaigns c where t.id = gone.task_id and c.id = campaign
-            returning gone.dialed_at
+            from known k where t.id = k.task_id
+            returning k.dialed_at
         )
         select refunded + count(*) filter (where s.dialed_at is null), unknown + count(s.dialed_at), count(*) into refunded, unknown, n from settled s;
         if n > 0 then
@@ -411,3 +441,11 @@ begin
     end loop;
     return n;
 end $$;
+
+-- The way of a claim. Planning its statements anew at every call costs twice what running them does, and a plan made while the tables were small must not go on as
+-- a scan when they have grown: every access here has its index.
+alter function claim_tasks(text, integer, uuid, uuid, uuid[], interval) set plan_cache_mode = force_generic_plan;
+alter function claim_tasks(text, integer, uuid, uuid, uuid[], interval) set enable_seqscan = off;
+alter function take_tasks(campaigns, text, integer, uuid[], interval, timestamptz) set plan_cache_mode = force_generic_plan;
+alter function take_tasks(campaigns, text, integer, uuid[], interval, timestamptz) set enable_seqscan = off;
+alter function take_tasks(campaigns, text, integer, uuid[], interval, timestamptz) set enable_bitmapscan = off;

@@ -12,13 +12,14 @@ import grpc
 import pytest
 
 import conftest
+from agents import psql
 from clients import NOBODY
 from conftest import SKILLBASE_CONFIG, wait_until
 from reflected import Reflected, known
 
 BACKENDS = {
     "skillbase": {"dialplane.v1.CompanyService", "dialplane.v1.SkillbaseService"},
-    "campaign": {"dialplane.v1.CampaignService", "dialplane.v1.DispatchService"},
+    "campaign": {"dialplane.v1.CampaignService", "dialplane.v1.DispatchService", "dialplane.v1.SuppressionService"},
     "analytics": {"dialplane.v1.AnalyticsService"},
 }
 COMMON = {"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"}
@@ -77,7 +78,7 @@ def unary_methods(clients):
             for name, client_streams, server_streams in clients[backend].methods(service) if not client_streams and not server_streams}
 
 
-def test_each_unary_method_answers(clients, api):
+def test_each_unary_method_answers(clients, api, platform):
     """One good call of each, in an order in which each finds what it needs. The list comes from the descriptors: a new method needs a line."""
     done = set()
 
@@ -123,10 +124,32 @@ def test_each_unary_method_answers(clients, api):
     assert len(claimed) == 1
     held = {"call_id": claimed[0]["call_id"], "fence": claimed[0]["fence"]}
     assert call("DispatchService/BeginDial", **held)["lease_expires_at"]
+    assert call("DispatchService/ReportProgress", **held, stage="answered")["answered_at"]
     assert call("DispatchService/Heartbeat", worker_id="w", calls=[held])["results"][0]["state"] == "LEASE_STATE_HELD"
     finished = call("DispatchService/FinishTask", **held, disposition="answered", outcome="success")
     assert finished["status"] == "TASK_STATUS_COMPLETED" and finished["task_id"] == claimed[0]["task_id"]
-    assert call("CampaignService/CancelCampaign", id=campaign["id"])["status"] == "CAMPAIGN_STATUS_CANCELLED"
+    task = {"campaign_id": campaign["id"], "id": claimed[0]["task_id"]}
+    assert [item["number"] for item in call("CampaignService/ListAttempts", **task)["items"]] == [1]
+    assert call("CampaignService/ExplainTask", **task)["callable"] is False
+    assert call("CampaignService/SimulateCampaign", id=campaign["id"])["contacts"] == "1"
+
+    # A call whose agent is lost after it began: a person settles it.
+    lost = call("DispatchService/ClaimTasks", worker_id="w", max=1, wait_ms=10000, campaign_id=campaign["id"])["tasks"][0]
+    call("DispatchService/BeginDial", call_id=lost["call_id"], fence=lost["fence"])
+    psql(platform, f"update live_calls set lease_until = now() - interval '1 second' where call_id = '{lost['call_id']}'")
+    task["id"] = lost["task_id"]
+    wait_until(lambda: call("CampaignService/GetTask", **task)["status"] == "TASK_STATUS_UNKNOWN", what="the lost call")
+    assert call("CampaignService/SettleTask", **task, disposition="answered")["status"] == "TASK_STATUS_COMPLETED"
+
+    entry = call("SuppressionService/CreateSuppression", company_id=company["id"], suppression={"phone_number": "+12015550199", "reason": "asked"})
+    named = {"company_id": company["id"], "id": entry["id"]}
+    assert call("SuppressionService/GetSuppression", **named) == entry
+    assert call("SuppressionService/ListSuppressions", company_id=company["id"])["items"] == [entry]
+    assert call("SuppressionService/DeleteSuppression", **named) == {}
+
+    assert call("CampaignService/GetCampaign", id=campaign["id"])["status"] == "CAMPAIGN_STATUS_COMPLETED"
+    spare = call("CampaignService/CreateCampaign", campaign={"company_id": company["id"], "skillbase_id": skillbase["id"], "name": "e"})
+    assert call("CampaignService/CancelCampaign", id=spare["id"])["status"] == "CAMPAIGN_STATUS_CANCELLED"
 
     when = "2026-03-01T10:00:0%dZ"
     reported = call("AnalyticsService/ReportCallEventBatch", call_id=held["call_id"], events=[

@@ -43,6 +43,9 @@ static void on_begun(void *context, const struct pg_outcome *outcome)
                       str_equal_cstr(status, "running")
                           ? "the company is not active: do not dial"
                           : "the campaign does not run any more: do not dial");
+    } else if (str_equal_cstr(verdict, "suppressed")) {
+        rpc_fail_code(call, ERR_FAILED_PRECONDITION, "SUPPRESSED",
+                      "the number is on the do-not-call list: do not dial");
     } else if (str_equal_cstr(verdict, "window_closed")) {
         rpc_fail_code(call, ERR_FAILED_PRECONDITION, "WINDOW_CLOSED",
                       "the campaign's window has closed: do not dial");

@@ -7,8 +7,10 @@ void check_create_campaign(const void *request_, struct violations *violations)
 {
     const Dialplane__V1__CreateCampaignRequest *request = request_;
 
-    if (request->campaign)
+    if (request->campaign) {
         check_campaign_period(request->campaign, violations);
+        check_campaign_retry_policy(request->campaign, violations);
+    }
 }
 
 static void on_inserted(void *context, const struct pg_outcome *outcome);
@@ -22,6 +24,7 @@ void create_campaign(struct rpc_call *call, const void *request_)
     struct pg_params params = {.arena = arena};
     struct uuid id = uuid_v7(loop_clock(service->loop), &service->entropy);
     char id_text[UUID_TEXT_SIZE];
+    struct err err = {0};
 
     uuid_format(&id, id_text);
     campaign->id = arena_strdup(arena, id_text);
@@ -33,7 +36,10 @@ void create_campaign(struct rpc_call *call, const void *request_)
     pg_param_uuid(&params, &id);
     pg_param_text(&params, campaign->company_id);
     pg_param_text(&params, campaign->skillbase_id);
-    param_campaign_settings(&params, campaign);
+    if (!param_campaign_settings(call, &params, campaign, &err)) {
+        rpc_fail(call, &err);
+        return;
+    }
     rpc_call_set_state(call, campaign);
     pg_write(service->pool, rpc_call_owner(call), &sql_create_campaign, &params, on_inserted, call);
 }

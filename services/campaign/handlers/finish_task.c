@@ -3,18 +3,6 @@
 #include "claims.h"
 #include "handlers/handlers.h"
 
-/* The words of the table disposition_rules. */
-static const char *const words[] = {
-    [DIALPLANE__V1__DISPOSITION__DISPOSITION_ANSWERED] = "answered",
-    [DIALPLANE__V1__DISPOSITION__DISPOSITION_NO_ANSWER] = "no_answer",
-    [DIALPLANE__V1__DISPOSITION__DISPOSITION_BUSY] = "busy",
-    [DIALPLANE__V1__DISPOSITION__DISPOSITION_VOICEMAIL] = "voicemail",
-    [DIALPLANE__V1__DISPOSITION__DISPOSITION_DECLINED] = "declined",
-    [DIALPLANE__V1__DISPOSITION__DISPOSITION_INVALID_NUMBER] = "invalid_number",
-    [DIALPLANE__V1__DISPOSITION__DISPOSITION_OPT_OUT] = "opt_out",
-    [DIALPLANE__V1__DISPOSITION__DISPOSITION_CARRIER_ERROR] = "carrier_error",
-};
-
 static void on_finished(void *context, const struct pg_outcome *outcome);
 
 void finish_task(struct rpc_call *call, const void *request_)
@@ -22,13 +10,11 @@ void finish_task(struct rpc_call *call, const void *request_)
     const Dialplane__V1__FinishTaskRequest *request = request_;
     struct campaign_service *service = rpc_call_context(call);
     struct pg_params params = {.arena = rpc_call_arena(call)};
-    unsigned disposition = (unsigned)request->disposition;
 
     param_scope(&params, call);
     pg_param_text(&params, request->call_id);
     pg_param_int64(&params, request->fence);
-    pg_param_text(&params,
-                  disposition < sizeof(words) / sizeof(words[0]) ? words[disposition] : NULL);
+    pg_param_text(&params, disposition_word(request->disposition));
     pg_param_text(&params, request->_outcome_case ? request->outcome : NULL);
     pg_param_text(&params, request->_error_message_case ? request->error_message : NULL);
     rpc_call_set_state(call, request->call_id);

@@ -7,13 +7,19 @@ static void on_loaded(void *context, const struct pg_outcome *outcome);
 void get_task(struct rpc_call *call, const void *request_)
 {
     const Dialplane__V1__GetTaskRequest *request = request_;
+
+    reply_task(call, request->campaign_id, request->id);
+}
+
+void reply_task(struct rpc_call *call, char *campaign_id, char *id)
+{
     struct campaign_service *service = rpc_call_context(call);
     struct pg_params params = {.arena = rpc_call_arena(call)};
 
     param_scope(&params, call);
-    pg_param_text(&params, request->campaign_id);
-    pg_param_text(&params, request->id);
-    rpc_call_set_state(call, request->id);
+    pg_param_text(&params, campaign_id);
+    pg_param_text(&params, id);
+    rpc_call_set_state(call, id);
     pg_read(service->pool, rpc_call_owner(call), &sql_get_task, &params, on_loaded, call);
 }
 

@@ -17,6 +17,19 @@ void cancel_campaign(struct rpc_call *call, const void *request);
 void list_tasks(struct rpc_call *call, const void *request);
 void get_task(struct rpc_call *call, const void *request);
 
+void list_attempts(struct rpc_call *call, const void *request);
+void explain_task(struct rpc_call *call, const void *request);
+void settle_task(struct rpc_call *call, const void *request);
+void simulate_campaign(struct rpc_call *call, const void *request);
+
+void list_suppressions(struct rpc_call *call, const void *request);
+void create_suppression(struct rpc_call *call, const void *request);
+void get_suppression(struct rpc_call *call, const void *request);
+void delete_suppression(struct rpc_call *call, const void *request);
+
+void check_list_attempts(const void *request, struct violations *violations);
+void check_list_suppressions(const void *request, struct violations *violations);
+void check_create_suppression(const void *request, struct violations *violations);
 void check_list_campaigns(const void *request, struct violations *violations);
 void check_create_campaign(const void *request, struct violations *violations);
 void check_update_campaign(const void *request, struct violations *violations);
@@ -27,8 +40,14 @@ void upload_call_list_message(struct rpc_call *call, const void *message);
 void upload_call_list_end(struct rpc_call *call);
 void upload_call_list_gone(struct rpc_call *call);
 
+/* UploadSuppressions, likewise. */
+void upload_suppressions_message(struct rpc_call *call, const void *message);
+void upload_suppressions_end(struct rpc_call *call);
+void upload_suppressions_gone(struct rpc_call *call);
+
 void claim_tasks(struct rpc_call *call, const void *request);
 void begin_dial(struct rpc_call *call, const void *request);
+void report_progress(struct rpc_call *call, const void *request);
 void heartbeat(struct rpc_call *call, const void *request);
 void finish_task(struct rpc_call *call, const void *request);
 

@@ -26,8 +26,10 @@ void check_update_campaign(const void *request_, struct violations *violations)
 {
     const Dialplane__V1__UpdateCampaignRequest *request = request_;
 
-    if (request->campaign)
+    if (request->campaign) {
         check_campaign_period(request->campaign, violations);
+        check_campaign_retry_policy(request->campaign, violations);
+    }
 }
 
 static void read_campaign(struct update *update);
@@ -76,6 +78,10 @@ static void merge(const Dialplane__V1__UpdateCampaignRequest *request,
         base->n_days_of_week = with->n_days_of_week;
         base->days_of_week = with->days_of_week;
     }
+    if (changes(request, "retry_policy")) {
+        base->n_retry_policy = with->n_retry_policy;
+        base->retry_policy = with->retry_policy;
+    }
 #define MERGE_OPTIONAL(field)                                                                      \
     if (changes(request, #field)) {                                                                \
         base->_##field##_case = with->_##field##_case;                                             \
@@ -89,6 +95,7 @@ static void merge(const Dialplane__V1__UpdateCampaignRequest *request,
     MERGE_OPTIONAL(calls_per_minute)
     MERGE_OPTIONAL(max_retries)
     MERGE_OPTIONAL(retry_delay_minutes)
+    MERGE_OPTIONAL(on_unknown)
 #undef MERGE_OPTIONAL
 }
 
@@ -157,7 +164,10 @@ static void on_read(void *context, const struct pg_outcome *outcome)
     update->merged = campaign;
     pg_param_text(&params, campaign->id);
     pg_param_time_us(&params, revision_us);
-    param_campaign_settings(&params, campaign);
+    if (!param_campaign_settings(call, &params, campaign, &err)) {
+        rpc_fail(call, &err);
+        return;
+    }
     pg_write(service->pool, rpc_call_owner(call), &sql_update_campaign, &params, on_written,
              update);
 }

@@ -41,6 +41,8 @@ def enum_words(value, descriptor):
             prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", field.enum_type.name).upper()
             full = lambda word: f"{prefix}_{word.upper()}" if isinstance(word, str) and word.islower() else word
             item = [full(word) for word in item] if isinstance(item, list) else full(item)
+        elif field.message_type and field.message_type.GetOptions().map_entry:
+            pass
         elif field.message_type and isinstance(item, list):
             item = [enum_words(one, field.message_type) for one in item]
         elif field.message_type:
@@ -72,17 +74,18 @@ class Failure(Exception):
         super().__init__(f"{self.code} {self.reason} {self.message} {self.fields}")
 
 
-DISPATCH = {"ClaimTasks", "BeginDial", "Heartbeat", "FinishTask"}
+DISPATCH = {"ClaimTasks", "BeginDial", "ReportProgress", "Heartbeat", "FinishTask"}
 
 
 class Client:
     """client.GetCampaign(id=…) → message, or raises Failure."""
 
     def __init__(self, target):
+        self.target = target
         self.channel = grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
 
     def __getattr__(self, name):
-        service = "dialplane.v1." + ("DispatchService" if name in DISPATCH else "CampaignService")
+        service = "dialplane.v1." + ("DispatchService" if name in DISPATCH else "SuppressionService" if "Suppression" in name else "CampaignService")
         method = pool.FindServiceByName(service).methods_by_name[name]
         request_class, reply_class = message_class(method.input_type), message_class(method.output_type)
         call = self.channel.unary_unary(f"/{service}/{name}", request_class.SerializeToString, reply_class.FromString)
@@ -95,6 +98,15 @@ class Client:
                 raise Failure(error) from None
 
         return invoke
+
+    def suppress_file(self, company_id, data, timeout=60):
+        cls = by_name("dialplane.v1.UploadSuppressionsRequest")
+        call = self.channel.stream_unary("/dialplane.v1.SuppressionService/UploadSuppressions", cls.SerializeToString,
+                                         by_name("dialplane.v1.UploadSuppressionsResponse").FromString)
+        try:
+            return call(iter([cls(company_id=company_id, chunk=data[:50]), cls(chunk=data[50:])]), timeout=timeout)
+        except grpc.RpcError as error:
+            raise Failure(error) from None
 
     def upload(self, campaign_id, data, piece=65536, file_name="list.csv", timeout=60):
         cls = by_name("dialplane.v1.UploadCallListRequest")

@@ -1,0 +1,172 @@
+#include "campaign.h"
+#include "campaign_sql.h"
+#include "handlers/handlers.h"
+
+#include "service/paging.h"
+
+enum attempt_column {
+    COLUMN_CALL_ID,
+    COLUMN_FENCE,
+    COLUMN_NUMBER,
+    COLUMN_WORKER_ID,
+    COLUMN_CLAIMED_AT,
+    COLUMN_DIALED_AT,
+    COLUMN_RINGING_AT,
+    COLUMN_ANSWERED_AT,
+    COLUMN_ENDED_AT,
+    COLUMN_ENDED_HOW,
+    COLUMN_DISPOSITION,
+    COLUMN_OUTCOME,
+    COLUMN_ERROR_MESSAGE,
+    COLUMN_FAULT,
+    COLUMN_SETTLED_BY,
+    COLUMN_TOTAL,
+};
+
+/* "attempts/<task id>". NULL: arena exhausted. */
+static char *scope_of(struct arena *arena, const Dialplane__V1__ListAttemptsRequest *request)
+{
+    char id_text[UUID_TEXT_SIZE] = "";
+    struct uuid id;
+
+    if (uuid_parse(str_from(request->id), &id))
+        uuid_format(&id, id_text); /* either case is the same task */
+    return arena_printf(arena, ATTEMPTS_SCOPE "%s", id_text);
+}
+
+void check_list_attempts(const void *request_, struct violations *violations)
+{
+    const Dialplane__V1__ListAttemptsRequest *request = request_;
+    char *scope = scope_of(violations->arena, request);
+
+    if (scope)
+        page_check_token(scope, request->page_token, violations);
+}
+
+static void on_listed(void *context, const struct pg_outcome *outcome);
+
+void list_attempts(struct rpc_call *call, const void *request_)
+{
+    Dialplane__V1__ListAttemptsRequest *request = (void *)request_;
+    struct campaign_service *service = rpc_call_context(call);
+    struct arena *arena = rpc_call_arena(call);
+    struct pg_params params = {.arena = arena};
+    struct page_key after = {0};
+    char *scope = scope_of(arena, request);
+    bool continues = request->page_token && *request->page_token;
+
+    if (!rpc_apply_defaults(service->schema, &request->base, arena) || !scope ||
+        (continues && !page_token_read(arena, scope, request->page_token, &after))) {
+        fail_memory(call); /* the token itself was checked */
+        return;
+    }
+    param_scope(&params, call);
+    pg_param_text(&params, request->campaign_id);
+    pg_param_text(&params, request->id);
+    if (continues)
+        pg_param_int64(&params, after.number);
+    else
+        pg_param_null(&params);
+    pg_param_int64(&params, request->limit);
+    rpc_call_set_state(call, request);
+    pg_read(service->pool, rpc_call_owner(call), &sql_list_attempts, &params, on_listed, call);
+}
+
+/* The number of the word in the list, from 1; 0 for none. */
+static unsigned number_in(const char *const *words, struct str word)
+{
+    for (unsigned i = 0; words[i]; i++)
+        if (str_equal_cstr(word, words[i]))
+            return i + 1;
+    return 0;
+}
+
+/* In the order of the enums of the .proto. */
+static const char *const end_words[] = {"finished", "expired",    "cancelled",
+                                        "unknown",  "suppressed", NULL};
+static const char *const fault_words[] = {"callee", "carrier", "provider", "platform", NULL};
+static const char *const settler_words[] = {"agent", "record", "person", "policy", NULL};
+
+static Dialplane__V1__Attempt *attempt_from_row(struct arena *arena, const struct pg_result *rows,
+                                                int row)
+{
+    Dialplane__V1__Attempt *attempt = ARENA_NEW(arena, Dialplane__V1__Attempt);
+
+    if (!attempt)
+        return NULL;
+    dialplane__v1__attempt__init(attempt);
+    attempt->call_id = pg_text(rows, row, COLUMN_CALL_ID, arena);
+    attempt->fence = pg_int64(rows, row, COLUMN_FENCE);
+    attempt->number = (int32_t)pg_int64(rows, row, COLUMN_NUMBER);
+    attempt->worker_id = pg_text(rows, row, COLUMN_WORKER_ID, arena);
+    attempt->claimed_at = timestamp_from_column(arena, rows, row, COLUMN_CLAIMED_AT);
+    attempt->dialed_at = timestamp_from_column(arena, rows, row, COLUMN_DIALED_AT);
+    attempt->ringing_at = timestamp_from_column(arena, rows, row, COLUMN_RINGING_AT);
+    attempt->answered_at = timestamp_from_column(arena, rows, row, COLUMN_ANSWERED_AT);
+    attempt->ended_at = timestamp_from_column(arena, rows, row, COLUMN_ENDED_AT);
+    if (!pg_is_null(rows, row, COLUMN_ENDED_HOW)) {
+        attempt->_ended_case = DIALPLANE__V1__ATTEMPT___ENDED_ENDED;
+        attempt->ended =
+            (Dialplane__V1__AttemptEnd)number_in(end_words, pg_str(rows, row, COLUMN_ENDED_HOW));
+    }
+    if (!pg_is_null(rows, row, COLUMN_DISPOSITION)) {
+        attempt->_disposition_case = DIALPLANE__V1__ATTEMPT___DISPOSITION_DISPOSITION;
+        attempt->disposition = disposition_from_word(pg_str(rows, row, COLUMN_DISPOSITION));
+    }
+    if (!pg_is_null(rows, row, COLUMN_OUTCOME)) {
+        attempt->_outcome_case = DIALPLANE__V1__ATTEMPT___OUTCOME_OUTCOME;
+        attempt->outcome = pg_text(rows, row, COLUMN_OUTCOME, arena);
+    }
+    if (!pg_is_null(rows, row, COLUMN_ERROR_MESSAGE)) {
+        attempt->_error_message_case = DIALPLANE__V1__ATTEMPT___ERROR_MESSAGE_ERROR_MESSAGE;
+        attempt->error_message = pg_text(rows, row, COLUMN_ERROR_MESSAGE, arena);
+    }
+    if (!pg_is_null(rows, row, COLUMN_FAULT)) {
+        attempt->_fault_case = DIALPLANE__V1__ATTEMPT___FAULT_FAULT;
+        attempt->fault =
+            (Dialplane__V1__Fault)number_in(fault_words, pg_str(rows, row, COLUMN_FAULT));
+    }
+    if (!pg_is_null(rows, row, COLUMN_SETTLED_BY)) {
+        attempt->_settled_by_case = DIALPLANE__V1__ATTEMPT___SETTLED_BY_SETTLED_BY;
+        attempt->settled_by = (Dialplane__V1__SettledBy)number_in(
+            settler_words, pg_str(rows, row, COLUMN_SETTLED_BY));
+    }
+    return attempt;
+}
+
+static void on_listed(void *context, const struct pg_outcome *outcome)
+{
+    struct rpc_call *call = context;
+    const Dialplane__V1__ListAttemptsRequest *request = rpc_call_state(call);
+    const struct pg_result *rows = outcome->result;
+    struct arena *arena = rpc_call_arena(call);
+    Dialplane__V1__ListAttemptsResponse response = DIALPLANE__V1__LIST_ATTEMPTS_RESPONSE__INIT;
+
+    if (!rows) {
+        rpc_fail(call, &outcome->err);
+        return;
+    }
+    if (pg_rows(rows) == 0) {
+        fail_not_found(call, "task", request->id);
+        return;
+    }
+    int found = pg_is_null(rows, 0, COLUMN_CALL_ID) ? 0 : pg_rows(rows);
+    int shown = found > request->limit ? request->limit : found;
+
+    response.total = pg_int64(rows, 0, COLUMN_TOTAL);
+    response.items = ARENA_ARRAY(arena, Dialplane__V1__Attempt *, (size_t)shown);
+    for (int i = 0; response.items && i < shown; i++)
+        response.items[response.n_items++] = attempt_from_row(arena, rows, i);
+    if (found > shown) {
+        struct page_key last = {.number = pg_int64(rows, shown - 1, COLUMN_FENCE)};
+        char *scope = scope_of(arena, request);
+
+        response._next_page_token_case =
+            DIALPLANE__V1__LIST_ATTEMPTS_RESPONSE___NEXT_PAGE_TOKEN_NEXT_PAGE_TOKEN;
+        response.next_page_token = scope ? page_token_make(arena, scope, &last) : NULL;
+    }
+    if (arena_is_exhausted(arena))
+        fail_memory(call);
+    else
+        rpc_reply(call, &response.base);
+}

@@ -1,0 +1,2 @@
+-- $1 most calls
+SELECT settle_by_records($1::integer)

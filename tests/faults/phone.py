@@ -1,0 +1,79 @@
+"""The telephone side of the fault test: an agent (clients/python/agent.py) whose phone writes an independent log, and that kills itself at chosen steps.
+
+    phone.py ADDRESS PROTOSET LOG SEED KILL_SHARE
+Each line of the log is one write: what, when (the machine's monotonic clock), the call, the task, the number, and when leave to dial was asked for.
+"""
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "clients", "python"))
+from agent import Agent, Service  # noqa: E402
+
+address, protoset, log_path, seed, share = sys.argv[1:]
+log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+dice, dice_lock = random.Random(int(seed)), threading.Lock()
+worker = f"phone-{seed}"
+
+
+def write(what, **fields):
+    os.write(log, (json.dumps({"what": what, "at": time.monotonic(), "worker": worker, **fields}) + "\n").encode())
+
+
+def roll():
+    with dice_lock:
+        return dice.random()
+
+
+def maybe_die(step):
+    if roll() < float(share):
+        write("died", step=step)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Phone(Service):
+    """Every step of the protocol may be the last, before it is sent or after it was answered."""
+
+    def __getattr__(self, method):
+        call = super().__getattr__(method)
+
+        def invoke(**fields):
+            maybe_die(f"before {method}")
+            asked[fields.get("call_id")] = time.monotonic()
+            answer = call(**fields)
+            maybe_die(f"after {method}")
+            if method == "ClaimTasks":
+                for task in answer.tasks:
+                    write("claimed", call=task.call_id, task=task.task_id)
+            return answer
+        return invoke
+
+
+asked = {}
+
+
+def dial(task, progress, is_lost):
+    write("dial", call=task.call_id, task=task.task_id, campaign=task.campaign_id, number=task.phone_number, fence=task.fence, asked=asked[task.call_id])
+    maybe_die("after dialing")
+    if roll() < 0.5:
+        try:
+            progress(1)
+        except Exception:  # progress is a nicety: the call goes on
+            pass
+    time.sleep(0.02 + 0.1 * roll())
+    write("hangup", call=task.call_id)
+    end = roll()
+    return (1, "success") if end < 0.7 else (3, None) if end < 0.9 else (8, None)  # answered, busy, carrier_error
+
+
+class Claimer(Agent):
+    def call(self, task):
+        super().call(task)
+        write("done", call=task.call_id)
+
+
+Claimer(Phone(address, protoset), dial, 6, worker).run()
