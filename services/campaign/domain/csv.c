@@ -104,8 +104,8 @@ static bool end_row(struct csv_reader *reader, struct err *err)
         const char *text = reader->text.data ? reader->text.data : "";
 
         for (size_t i = 0; i < kept; i++)
-            reader->cells[i] = (struct str){text + reader->starts[i],
-                                            reader->starts[i + 1] - reader->starts[i]};
+            reader->cells[i] =
+                (struct str){text + reader->starts[i], reader->starts[i + 1] - reader->starts[i]};
         const struct csv_row row = {reader->row, reader->cells, reader->count, reader->long_cell,
                                     reader->is_too_long};
 
