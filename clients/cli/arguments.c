@@ -57,12 +57,14 @@ static const struct flag *find_flag(const struct flags *flags, struct str name)
 static bool unknown_flag(struct reading *reading, const char *typed)
 {
     const struct flags *sets[] = {&reading->invocation->flags, &global_flags};
-    size_t best = strlen(typed) / 3 + 1;
+    const char *dashes = strncmp(typed, "--", 2) == 0 ? typed + 2 : typed + 1;
+    char name[64]; /* without the value */
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(dashes, "="), dashes);
+    size_t best = strlen(name) / 3 + 1;
     const char *nearest = NULL;
     for (size_t s = 0; s < 2; s++)
         for (size_t i = 0; i < sets[s]->count; i++)
-            consider(typed + (strncmp(typed, "--", 2) == 0 ? 2 : 1), sets[s]->items[i].name, &best,
-                     &nearest);
+            consider(name, sets[s]->items[i].name, &best, &nearest);
     char flag[80];
     snprintf(flag, sizeof(flag), "--%s", nearest ? nearest : "");
     int shown = (int)strcspn(typed, "="); /* not the value */

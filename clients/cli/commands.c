@@ -66,7 +66,7 @@ static const struct column attempt_columns[] = {
     {"NO", "number", CELL_COUNT, false, 0},
     {"CALL", "call_id", CELL_TEXT, false, 0},
     {"CLAIMED", "claimed_at", CELL_TIME, false, 0},
-    {"END", "end", CELL_STATUS, false, 0},
+    {"END", "ended", CELL_STATUS, false, 0},
     {"DISPOSITION", "disposition", CELL_STATUS, false, 1},
     {"OUTCOME", "outcome", CELL_STATUS, true, 2},
     {"AGENT", "worker_id", CELL_TEXT, true, 3},

@@ -153,6 +153,8 @@ static bool add_field(struct flag *flag, const struct schema_field *field, bool 
                           .in_resource = in_resource,
                           .is_bool = field->type == SCHEMA_BOOL && !field->repeated,
                           .resource = resource};
+    if (strcmp(field->name, "page_size") == 0)
+        flag->synonym = "limit"; /* as the other lists call it */
     if (resource != RESOURCE_NONE) {
         flag->synonym = name;
         flag->name = resource == RESOURCE_COMPANY     ? "company"

@@ -135,8 +135,15 @@ static int run(struct cli *cli, int argc, char **argv)
         print_help(cli, stderr, NULL, NULL);
         return EXIT_USAGE;
     }
-    if (!ok)
-        return failure_tell(cli, invocation, &failure);
+    if (!ok) {
+        int status = failure_tell(cli, invocation, &failure);
+        if (!cli->json)
+            fprintf(stderr, "Try: dialplane%s%s%s%s --help\n", invocation->group ? " " : "",
+                    invocation->group ? invocation->group->name : "",
+                    invocation->command ? " " : "",
+                    invocation->command ? invocation->command->name : "");
+        return status;
+    }
     if (invocation->wants_help) {
         print_help(cli, stdout, invocation->group, invocation->command);
         return EXIT_OK;

@@ -163,10 +163,6 @@ static void put_people(const struct cli *cli, const struct invocation *invocatio
     }
     if (violations->count > violations->limit)
         buf_printf(out, "  and %zu more\n", violations->count - violations->limit);
-    if (strcmp(failure->err.reason, "USAGE") == 0 && invocation && !failure->source.name)
-        buf_printf(out, "Try: dialplane%s%s%s%s --help\n", invocation->group ? " " : "",
-                   invocation->group ? invocation->group->name : "", invocation->command ? " " : "",
-                   invocation->command ? invocation->command->name : "");
 }
 
 /* REST's problem without what only HTTP has, and with places. */

@@ -179,6 +179,8 @@ void table_print(const struct table *table, size_t width, bool styled, struct bu
                 put_cell(table, &layout, i, cell_text(table, cell), styled ? cell->style : NULL,
                          out);
         }
+        while (!out->failed && out->length && out->data[out->length - 1] == ' ')
+            out->length--; /* of cells that are empty */
         buf_put_char(out, '\n');
     }
     out->failed |= table->text.failed;
