@@ -43,6 +43,7 @@ struct cli {
     bool allow_insecure, json;
     unsigned timeout_ms;
     bool out_is_terminal, err_is_terminal, styled; /* styled: standard output may have colours */
+    bool is_connected;                             /* the client library is in use */
     struct dialplane_client *clients[BACKEND_COUNT];
 };
 

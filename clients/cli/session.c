@@ -124,6 +124,9 @@ struct dialplane_client *session_client(struct cli *cli, enum backend backend,
                 "the token would go to %s without encryption; --allow-insecure sends it", target);
         return NULL;
     }
+    if (!cli->is_connected)
+        dialplane_init(); /* not before: help and completion do not need its threads */
+    cli->is_connected = true;
     cli->clients[backend] = dialplane_client_open_with(target, &options);
     if (!cli->clients[backend])
         err_set(&failure->err, ERR_INVALID_ARGUMENT, "USAGE",
@@ -135,6 +138,8 @@ void session_close(struct cli *cli)
 {
     for (int i = 0; i < BACKEND_COUNT; i++)
         dialplane_client_close(cli->clients[i]);
+    if (cli->is_connected)
+        dialplane_exit();
 }
 
 void failure_from_error(const struct cli *cli, enum backend backend,
