@@ -13,9 +13,8 @@ bool exchange_start(struct exchange *exchange, struct dialplane_client *client, 
                     grpc_completion_queue *queue, void *tag, struct dialplane_error *error)
 {
     memset(exchange, 0, sizeof(*exchange));
-    exchange->running.call = grpc_channel_create_call(
-        client->channel, NULL, GRPC_PROPAGATE_DEFAULTS, queue, grpc_slice_from_copied_string(path),
-        NULL, deadline_after(deadline_ms ? deadline_ms : 1), NULL);
+    exchange->running.call =
+        client_create_call(client, path, deadline_after(deadline_ms ? deadline_ms : 1), queue);
     grpc_metadata_array_init(&exchange->initial);
     grpc_metadata_array_init(&exchange->trailing);
     exchange->sent = sent;

@@ -141,6 +141,16 @@ grpc_op client_initial_metadata(const struct dialplane_client *client,
                      .data.send_initial_metadata = {.count = count, .metadata = metadata}};
 }
 
+grpc_call *client_create_call(struct dialplane_client *client, const char *path,
+                              gpr_timespec deadline, grpc_completion_queue *queue)
+{
+    grpc_slice method = grpc_slice_from_copied_string(path);
+    grpc_call *call = grpc_channel_create_call(client->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
+                                               queue, method, NULL, deadline, NULL);
+    grpc_slice_unref(method); /* the call has its own reference */
+    return call;
+}
+
 gpr_timespec deadline_after(unsigned milliseconds)
 {
     if (milliseconds == 0)

@@ -35,6 +35,9 @@ void client_delist(struct dialplane_client *client, struct running *running);
 grpc_op client_initial_metadata(const struct dialplane_client *client,
                                 enum dialplane_call_mode mode, grpc_metadata *metadata);
 
+grpc_call *client_create_call(struct dialplane_client *client, const char *path,
+                              gpr_timespec deadline, grpc_completion_queue *queue);
+
 gpr_timespec deadline_after(unsigned milliseconds);
 grpc_byte_buffer *bytes_pack(const void *message, size_t size);
 grpc_byte_buffer *message_pack(const ProtobufCMessage *message);

@@ -40,9 +40,8 @@ struct dialplane_stream *dialplane_stream_start(struct dialplane_client *client,
         return NULL;
     stream->client = client;
     stream->queue = grpc_completion_queue_create_for_pluck(NULL);
-    stream->running.call = grpc_channel_create_call(
-        client->channel, NULL, GRPC_PROPAGATE_DEFAULTS, stream->queue,
-        grpc_slice_from_copied_string(path), NULL, deadline_after(deadline_ms), NULL);
+    stream->running.call =
+        client_create_call(client, path, deadline_after(deadline_ms), stream->queue);
     stream->details = grpc_empty_slice();
     grpc_metadata_array_init(&stream->initial_metadata);
     grpc_metadata_array_init(&stream->trailing_metadata);

@@ -11,6 +11,8 @@
 #include "dialplane.h"
 #include "schema/schema.h"
 
+#include <stdio.h>
+
 /* Exit statuses, as --help and the manual list them. */
 enum exit_status {
     EXIT_OK = 0,
@@ -120,6 +122,8 @@ bool output_json(struct cli *cli, const struct schema_message *message, struct s
                  struct failure *failure);
 /* The colour of a status word: an SGR sequence, or NULL. */
 const char *output_style(const char *word);
+/* Writes all of it; what cannot be written shows in output_finish(). */
+void output_put(const struct buf *text, FILE *file);
 /* 0 when it is no terminal. */
 size_t terminal_width(int descriptor);
 /* Flushes standard output; the status, or why it could not be written. */

@@ -274,7 +274,7 @@ int run_config_show(struct cli *cli, const struct invocation *invocation)
         table_free(table);
     }
     bool ok = !out.failed;
-    fwrite(out.data, 1, out.length, stdout);
+    output_put(&out, stdout);
     buf_done(&out);
     return ok ? EXIT_OK : EXIT_FAILED;
 }

@@ -18,7 +18,7 @@ static struct {
     pthread_t thread;
     sigset_t signals;
     int wake; /* readable once Ctrl-C was caught */
-    _Atomic bool is_caught, has_happened;
+    _Atomic bool is_caught, has_happened, is_stopping;
 } interrupt = {.wake = -1};
 
 static void die_of(int number)
@@ -35,7 +35,7 @@ static void *wait_for_signals(void *unused)
 {
     int number;
     (void)unused;
-    while (sigwait(&interrupt.signals, &number) == 0) {
+    while (sigwait(&interrupt.signals, &number) == 0 && !interrupt.is_stopping) {
         if (!interrupt.is_caught || interrupt.has_happened)
             die_of(number);
         interrupt.has_happened = true;
@@ -57,13 +57,15 @@ bool interrupt_start(struct cli *cli)
     sigaddset(&interrupt.signals, SIGINT);
     sigaddset(&interrupt.signals, SIGTERM);
     sigaddset(&interrupt.signals, SIGHUP);
+    sigaddset(&interrupt.signals, SIGUSR1); /* interrupt_stop() */
     return interrupt.wake >= 0 && pthread_sigmask(SIG_BLOCK, &interrupt.signals, NULL) == 0 &&
            pthread_create(&interrupt.thread, NULL, wait_for_signals, NULL) == 0;
 }
 
 void interrupt_stop(void)
 {
-    pthread_cancel(interrupt.thread); /* sigwait() is a cancellation point */
+    interrupt.is_stopping = true;
+    pthread_kill(interrupt.thread, SIGUSR1);
     pthread_join(interrupt.thread, NULL);
     close(interrupt.wake);
 }
@@ -90,7 +92,7 @@ void screen_draw(struct screen *screen, const struct buf *text)
     fputs(screen->is_open ? "" : "\x1b[?25l", screen->file); /* the cursor would flicker */
     if (screen->lines)
         fprintf(screen->file, "\x1b[%zuF\x1b[J", screen->lines);
-    fwrite(text->data, 1, text->length, screen->file);
+    output_put(text, screen->file);
     fflush(screen->file);
     screen->is_open = true;
     screen->lines = 0;

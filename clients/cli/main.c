@@ -27,7 +27,7 @@ static void print_help(struct cli *cli, FILE *file, const struct command_group *
     size_t width = terminal_width(fileno(file));
     buf_init(&out, 0);
     help_print(cli->schema, group, command, width && width < 100 ? width : 100, &out);
-    fwrite(out.data, 1, out.length, file);
+    output_put(&out, file);
     buf_done(&out);
 }
 
@@ -56,7 +56,7 @@ int run_completion(struct cli *cli, const struct invocation *invocation)
     struct buf out;
     buf_init(&out, 0);
     bool known = completion_print(cli->schema, invocation->positionals[0], &out);
-    fwrite(out.data, 1, known ? out.length : 0, stdout);
+    output_put(&out, stdout);
     buf_done(&out);
     if (known)
         return EXIT_OK;
@@ -72,7 +72,7 @@ int run_man(struct cli *cli, const struct invocation *invocation)
     (void)invocation;
     buf_init(&out, 0);
     man_print(cli->schema, &out);
-    fwrite(out.data, 1, out.length, stdout);
+    output_put(&out, stdout);
     buf_done(&out);
     return EXIT_OK;
 }

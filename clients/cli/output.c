@@ -26,6 +26,12 @@ size_t terminal_width(int descriptor)
     return size.ws_col;
 }
 
+void output_put(const struct buf *text, FILE *file)
+{
+    if (text->length)
+        fwrite(text->data, 1, text->length, file);
+}
+
 int output_finish(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
@@ -60,7 +66,7 @@ bool output_json(struct cli *cli, const struct schema_message *message, struct s
     bool ok = message->well_known == SCHEMA_EMPTY || /* 204 over REST */
               json_print(cli->schema, message, answer, JSON_PRINT_CONTRACT, &text, &failure->err);
     if (ok && text.length) {
-        fwrite(text.data, 1, text.length, stdout);
+        output_put(&text, stdout);
         fputc('\n', stdout);
     }
     buf_done(&text);
@@ -307,7 +313,7 @@ bool output_answer(struct cli *cli, const struct command *command,
         ok = (json && put_people(cli, command, json, &out) && !out.failed) ||
              err_set(&failure->err, ERR_INTERNAL, NULL, "the answer cannot be shown; try --json");
     if (ok)
-        fwrite(out.data, 1, out.length, stdout);
+        output_put(&out, stdout);
     json_decref(json);
     buf_done(&text);
     buf_done(&out);

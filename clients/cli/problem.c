@@ -208,7 +208,7 @@ int failure_tell(const struct cli *cli, const struct invocation *invocation,
     if (out.failed)
         fputs("dialplane: out of memory\n", stderr);
     else
-        fwrite(out.data, 1, out.length, stderr);
+        output_put(&out, stderr);
     buf_done(&out);
     return failure_status(&failure->err);
 }

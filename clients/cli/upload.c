@@ -218,7 +218,7 @@ static bool show_result(struct cli *cli, const struct schema_method *method,
     }
     ok = ok && !out.failed && (json || cli->json);
     if (ok)
-        fwrite(out.data, 1, out.length, stdout);
+        output_put(&out, stdout);
     else if (!failure->err.code)
         err_set(&failure->err, ERR_INTERNAL, NULL, "the answer cannot be shown");
     json_decref(json);

@@ -86,7 +86,7 @@ static size_t print_warnings(const struct failure *failure, const struct str ans
         text_put_clean(&out, str_from(warning->message));
         buf_put_char(&out, '\n');
     }
-    fwrite(out.data, 1, out.length, stdout);
+    output_put(&out, stdout);
     buf_done(&out);
     dialplane_free(response);
     return count;

@@ -151,7 +151,7 @@ static void show(struct watch *watch, Dialplane__V1__WatchCallResponse *message)
         break;
     }
     if (out.length)
-        fwrite(out.data, 1, out.length, stdout);
+        output_put(&out, stdout);
     fflush(stdout);
     buf_done(&out);
 }
@@ -238,7 +238,7 @@ int run_watch_call(struct cli *cli, const struct invocation *invocation)
         struct buf out;
         buf_init(&out, 0);
         put_totals(watch.metrics, &out);
-        fwrite(out.data, 1, out.length, stdout);
+        output_put(&out, stdout);
         buf_done(&out);
     }
     dialplane_free(watch.metrics);
