@@ -14,6 +14,8 @@ from agents import psql
 from conftest import ROOT, SKILLBASE_CONFIG, wait_until
 
 FOLDER = ROOT / "gateway" / "pages" / "examples"
+# Bodies have every key that has a default: some generators of clients ask for them.
+CONFIG = {**SKILLBASE_CONFIG, "tools": [{"enabled": True, "config": {}, **tool} for tool in SKILLBASE_CONFIG["tools"]]}
 CONTACTS = ("phone_number,name,priority,favourite\n+12015550123,Anna Example,5,haircut\n+12015550124,Ben Example,,colour\n"
             "+12015550125,Cleo Example,,\nnobody,Dora Example,,\n")
 
@@ -67,7 +69,7 @@ class Tour:
 
 def companies(tour):
     body = {"name": f"Glamour{tour.unique}", "slug": f"glamour{tour.unique}", "description": "Two salons in the city",
-            "settings": {"locale": "en"}, "limits": {"monthly_calls": 20000}}
+            "settings": {"locale": "en"}, "limits": {"monthly_calls": 20000}, "is_active": True}
     company = tour.do("CreateCompany", json=body)
     tour.do("CreateCompany", 409, json=body)
     where = {"id": company["id"]}
@@ -80,15 +82,15 @@ def companies(tour):
 
 
 def skillbases(tour, company):
-    body = {"company_id": company["id"], "name": "Booking", "slug": "booking", "description": "Reminds of appointments", "config": SKILLBASE_CONFIG,
-            "is_published": True}
+    body = {"company_id": company["id"], "name": "Booking", "slug": "booking", "description": "Reminds of appointments", "config": CONFIG,
+            "is_active": True, "is_published": True}
     skillbase = tour.do("CreateSkillbase", json=body)
     tour.do("CreateSkillbase", 409, json=body)
     where = {"id": skillbase["id"]}
     other = tour.api.skillbase(company)
     tour.do("UpdateSkillbase", 409, path=where, json={"slug": other["slug"]})
     tour.api.ok("DELETE", f"/api/skillbases/{other['id']}", 204)
-    cooler = {**SKILLBASE_CONFIG, "llm": {**SKILLBASE_CONFIG["llm"], "temperature": 0.3}}
+    cooler = {**CONFIG, "llm": {**CONFIG["llm"], "temperature": 0.3}}
     tour.do("UpdateSkillbase", path=where, json={"config": cooler})
     tour.do("ListSkillbaseVersions", path=where)
     tour.do("GetSkillbaseVersion", path={**where, "version": 1})
@@ -96,7 +98,7 @@ def skillbases(tour, company):
     tour.do("GetSkillbase", path=where)
     tour.do("GetSkillbaseForCall", path=where)
     tour.do("ListSkillbases", query={"company_id": company["id"]})
-    tour.do("ValidateSkillbaseConfig", json={"config": {**SKILLBASE_CONFIG, "flow": {
+    tour.do("ValidateSkillbaseConfig", json={"config": {**CONFIG, "flow": {
         "type": "graph", "states": ["greeting", "goodbye", {"id": "lost", "name": "Nobody comes here"}],
         "transitions": [{"from_state": "greeting", "to_state": "goodbye"}]}}})
     return tour.do("GetSkillbase", path=where)
@@ -117,13 +119,14 @@ def suppressions(tour, company):
 def campaigns(tour, company, skillbase):
     campaign = tour.do("CreateCampaign", json={
         "company_id": company["id"], "skillbase_id": skillbase["id"], "name": "Reminders", "description": "A day before each appointment",
-        "daily_start_time": "00:00", "daily_end_time": "00:00", "timezone": "Europe/Berlin", "calls_per_minute": 600, "max_retries": 1,
+        "daily_start_time": "00:00", "daily_end_time": "00:00", "timezone": "Europe/Berlin", "days_of_week": [], "max_concurrent_calls": 20,
+        "calls_per_minute": 600, "max_retries": 1, "retry_delay_minutes": 45, "on_unknown": "hold",
         "retry_policy": {"busy": {"delay_minutes": 5, "max_attempts": 2}}})
     where = {"id": campaign["id"]}
     tour.do("StartCampaign", 409, path=where)  # there are no tasks yet
     tour.do("UploadCallList", path={"campaign_id": campaign["id"]}, content=CONTACTS, headers={"content-type": "text/csv"})
     tour.do("UpdateCampaign", path=where, json={"calls_per_minute": 60000, "retry_delay_minutes": 60})
-    tour.do("SimulateCampaign", path=where, json={"mean_call_seconds": 90, "share_answered": 0.5})
+    tour.do("SimulateCampaign", path=where, json={"mean_call_seconds": 90, "mean_ring_seconds": 20, "share_answered": 0.5})
     tour.do("StartCampaign", path=where)
     tour.do("PauseCampaign", path=where)
     tour.do("PauseCampaign", 409, path=where)
