@@ -23,7 +23,7 @@ dialplane_gateway_part(call
   SOURCES request.c stats.c unary.c upload.c
   LINK dialplane_gateway_upstream dialplane_gateway_route dialplane_gateway_http)
 dialplane_gateway_part(live
-  SOURCES event.c hub.c socket.c stream.c watch.c
+  SOURCES behind.c event.c history.c hub.c socket.c stream.c watch.c
   LINK dialplane_gateway_call)
 
 # Files that are part of the program: the pages, and the recorded examples of /openapi.json.
