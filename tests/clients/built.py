@@ -14,7 +14,8 @@ from conftest import ROOT
 
 BUILD = ROOT / "build" / "clients"
 NPM = {"npm_config_cache": str(BUILD / "npm-cache"), "npm_config_update_notifier": "false", "npm_config_audit": "false", "npm_config_fund": "false",
-       "npm_config_ignore_scripts": "true", "npm_config_fetch_timeout": "60000", "npm_config_fetch_retries": "3"}
+       "npm_config_ignore_scripts": "true", "npm_config_fetch_timeout": "60000", "npm_config_fetch_retries": "3", "npm_config_fetch_retry_mintimeout": "2000",
+       "npm_config_fetch_retry_maxtimeout": "10000"}
 
 
 def run(*command, cwd=None, timeout=300, check=True, **environment):
@@ -26,17 +27,23 @@ def run(*command, cwd=None, timeout=300, check=True, **environment):
     return done.stdout
 
 
+unreachable = []  # what npm said the first time: asking again would take as long
+
+
 def npm_ci(folder):
     """node_modules by the lock file: exact versions with their checksums; again only when the lock has changed."""
     lock = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
     stamp = folder / "node_modules" / ".dialplane-lock"
     if stamp.exists() and stamp.read_text() == lock:
         return
+    if unreachable:
+        pytest.fail(unreachable[0], pytrace=False)
     done = subprocess.run(["npm", "ci", "--no-progress"], cwd=folder, env={**os.environ, **NPM}, timeout=600, text=True, check=False,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode != 0:
-        pytest.fail(f"The npm packages of {folder.name} could not be had: is the npm registry reachable from this machine? (npm ci in {folder})\n"
-                    f"{done.stdout[-3000:]}", pytrace=False)
+        unreachable.append(f"The npm packages of {folder.name} could not be had: is the npm registry reachable from this machine? (npm ci in {folder})\n"
+                           f"{done.stdout[-3000:]}")
+        pytest.fail(unreachable[0], pytrace=False)
     stamp.write_text(lock)
 
 
