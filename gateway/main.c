@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -19,6 +20,8 @@ static const char *listen_address, *cors_origins, *pages_directory;
 static const char *skillbase_address, *campaign_address, *analytics_address;
 static int64_t threads, grace_us, keep_alive_us, upstream_connections, connection_limit;
 static bool allow_insecure;
+static struct app_trace_settings trace;
+static char trace_address[256];
 static struct gateway gateway;
 
 static const struct app_setting settings[] = {
@@ -154,8 +157,21 @@ static void raise_file_limit(void)
     }
 }
 
+static void configure(int argc, char **argv)
+{
+    struct app_setting all[sizeof(settings) / sizeof(settings[0]) + APP_TRACE_SETTINGS];
+
+    memcpy(all, settings, sizeof(settings));
+    app_trace_settings(all + sizeof(settings) / sizeof(settings[0]), &trace);
+    app_configure("dialplane-gateway",
+                  "JSON over HTTP and WebSocket in front of Dialplane's services", all,
+                  sizeof(all) / sizeof(all[0]), argc, argv);
+}
+
 static bool start_shared(struct err *err)
 {
+    if (!trace_endpoint_parse(trace.endpoint, trace_address, sizeof(trace_address), err))
+        return false;
     if (!allow_insecure && !is_loopback(listen_address))
         return err_set(err, ERR_INVALID_ARGUMENT, NULL,
                        "--listen %s is not a loopback address: say --allow-insecure if you mean it",
@@ -186,6 +202,8 @@ static bool start_workers(struct err *err)
             },
         .addresses = {skillbase_address, campaign_address, analytics_address},
         .upstream = {.connections = (unsigned)upstream_connections},
+        .trace_address = trace_address,
+        .trace_ratio = trace.ratio,
     };
     char address[128];
 
@@ -226,9 +244,7 @@ int main(int argc, char **argv)
 {
     struct err err = {0};
 
-    app_configure("dialplane-gateway",
-                  "JSON over HTTP and WebSocket in front of Dialplane's services", settings,
-                  sizeof(settings) / sizeof(settings[0]), argc, argv);
+    configure(argc, argv);
     signal(SIGPIPE, SIG_IGN);
     raise_file_limit();
     gateway.backends[0] = "skillbase";

@@ -2,6 +2,7 @@
 
 #include "base/wire.h"
 #include "gateway/live/event.h"
+#include "gateway/policy/identity.h"
 #include "json/json.h"
 
 #define XXH_INLINE_ALL
@@ -275,7 +276,7 @@ static struct hub *find(struct live *live, const struct route *route, struct str
 }
 
 static struct hub *open_hub(struct live *live, const struct route *route, struct str request,
-                            uint64_t hash, const char *request_id, const char *traceparent,
+                            uint64_t hash, const struct identity *identity,
                             struct err *err)
 {
     struct hub *hub = calloc(1, sizeof(*hub) + request.length);
@@ -295,8 +296,9 @@ static struct hub *open_hub(struct live *live, const struct route *route, struct
     struct upstream_request upstream = {
         .path = route->method->path,
         .message = {hub->request, hub->request_length},
-        .request_id = request_id,
-        .traceparent = traceparent,
+        .request_id = identity->request_id,
+        .traceparent = identity->traceparent,
+        .trace = identity->span.self,
     };
     hub->call = upstream_call_start(live->worker->route_upstreams[route->index], &upstream,
                                     &hub_handler, hub);
@@ -311,7 +313,7 @@ static struct hub *open_hub(struct live *live, const struct route *route, struct
 }
 
 bool hub_join(struct live *live, const struct route *route, struct str request,
-              const char *request_id, const char *traceparent, struct watcher *watcher,
+              const struct identity *identity, struct watcher *watcher,
               struct err *err)
 {
     uint64_t hash = XXH3_64bits_withSeed(request.length ? request.data : "", request.length,
@@ -319,7 +321,7 @@ bool hub_join(struct live *live, const struct route *route, struct str request,
     struct hub *hub = find(live, route, request, hash);
 
     if (!hub)
-        hub = open_hub(live, route, request, hash, request_id, traceparent, err);
+        hub = open_hub(live, route, request, hash, identity, err);
     if (!hub)
         return false;
     watcher->hub = hub;

@@ -104,7 +104,11 @@ struct upstream_call *upstream_call_start(struct upstream *upstream,
     call->deferred = false;
     call->deadline_us = request->timeout_us ? upstream_now(upstream) + request->timeout_us : 0;
     copy_text(call->request_id, sizeof(call->request_id), request->request_id);
-    copy_text(call->traceparent, sizeof(call->traceparent), request->traceparent);
+    trace_begin_child(&call->span, &request->trace, upstream_now(upstream));
+    if (trace_is_recorded(&call->span))
+        trace_context_format(&call->span.self.context, call->traceparent);
+    else
+        copy_text(call->traceparent, sizeof(call->traceparent), request->traceparent);
     reset_answer(call);
     TAILQ_INSERT_TAIL(&upstream->calls, call, all_link);
     upstream->stats.calls++;
@@ -228,9 +232,36 @@ void call_unlink(struct upstream_call *call)
     }
 }
 
-/* Takes it out of everything; its memory goes when no frame of ours is on the stack. */
-static void end(struct upstream_call *call)
+static void end_span(const struct upstream_call *call, enum err_code code)
 {
+    const char *name = call->request.path + 1; /* behind the slash */
+    const char *slash = strchr(name, '/');
+    char service[128];
+
+    snprintf(service, sizeof(service), "%.*s", slash ? (int)(slash - name) : 0, name);
+    const struct trace_attribute attributes[] = {
+        {"rpc.system", "grpc", 0},
+        {"rpc.service", service, 0},
+        {"rpc.method", slash ? slash + 1 : name, 0},
+        {"rpc.grpc.status_code", NULL, (int64_t)code},
+        {"dialplane.retried", NULL, call->retried},
+    };
+    const struct trace_end end = {
+        .kind = TRACE_CLIENT,
+        .name = name,
+        .attributes = attributes,
+        .attribute_count = sizeof(attributes) / sizeof(attributes[0]),
+        .failed = code != ERR_OK,
+        .now_us = upstream_now(call->upstream),
+    };
+    trace_end(&call->span, &end);
+}
+
+/* Takes it out of everything; its memory goes when no frame of ours is on the stack. */
+static void end(struct upstream_call *call, enum err_code code)
+{
+    if (trace_is_recorded(&call->span))
+        end_span(call, code);
     call->finished = true;
     TAILQ_REMOVE(&call->upstream->calls, call, all_link);
     call->upstream->stats.in_flight--;
@@ -241,7 +272,7 @@ void call_finish(struct upstream_call *call, const struct err *status)
     if (call->finished)
         return;
     call_unlink(call);
-    end(call);
+    end(call, status->code);
     if (status->code)
         call->upstream->stats.failures_by_code[status->code <= 16 ? status->code : 2]++;
     call->handler->on_done(call, status);
@@ -278,7 +309,7 @@ void upstream_call_cancel(struct upstream_call *call)
         channel_schedule_flush(connection);
     }
     call_unlink(call);
-    end(call);
+    end(call, ERR_CANCELLED);
     if (!call->busy)
         call_recycle(call);
 }

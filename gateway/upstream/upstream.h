@@ -5,6 +5,7 @@
 #ifndef GATEWAY_UPSTREAM_UPSTREAM_H
 #define GATEWAY_UPSTREAM_UPSTREAM_H
 
+#include "app/trace.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
@@ -53,7 +54,8 @@ struct upstream_request {
     bool is_read; /* changes nothing: may be asked twice where it is unclear whether it was begun */
     int64_t timeout_us;      /* 0: none */
     const char *request_id;  /* NULL: none */
-    const char *traceparent; /* NULL: none */
+    const char *traceparent; /* NULL: none; not looked at when the call has a span of its own */
+    struct trace_parent trace; /* records a span for the call below this one; zero: none */
     bool check_only;         /* the service checks the message and does nothing else */
     bool has_if_match;
     int64_t if_match_us;

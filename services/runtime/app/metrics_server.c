@@ -39,10 +39,7 @@ static void on_metrics(struct evhttp_request *request, void *context)
     struct app_metrics_server *server = context;
     struct buf text;
     buf_init(&text, METRICS_LIMIT);
-    metrics_family(&text, "dialplane_build_info", "gauge", "Version of the running program.");
-    char labels[160];
-    snprintf(labels, sizeof(labels), "version=\"%s\"", app_version);
-    metrics_sample(&text, "dialplane_build_info", labels, 1);
+    metrics_process(&text);
     server->collect(&text, server->context);
     if (text.failed)
         answer(request, 500, "Internal Server Error", "text/plain; charset=utf-8",

@@ -119,7 +119,9 @@ struct rpc_call {
     struct pg_owner owner;
     int64_t started_us;
     const char *request_id;
-    char trace_id[33];
+    struct trace_span span;
+    char trace_id[TRACE_ID_TEXT_SIZE];
+    uint64_t received_bytes, sent_bytes; /* of messages */
     bool check_only; /* see rpc.h: answered after the checks, the handler does not run */
     bool has_if_match;
     int64_t if_match_us;

@@ -47,6 +47,12 @@ static void look_at_pool(void *context)
 
 /* ---- Drain ---- */
 
+static void on_traces_sent(void *context)
+{
+    struct running *running = context;
+    app_drained(running->loop);
+}
+
 static void on_server_stopped(void *context)
 {
     struct running *running = context;
@@ -57,7 +63,7 @@ static void on_server_stopped(void *context)
     running->metrics = NULL;
     pg_pool_free(running->pool);
     running->pool = NULL;
-    app_drained(running->loop);
+    service_trace_close(running, on_traces_sent);
 }
 
 static void drain(void *context)
@@ -93,6 +99,7 @@ static bool start_server(struct running *running, struct err *err)
         .listen = settings->listen,
         .allow_insecure = settings->allow_insecure,
         .max_calls = (unsigned)settings->max_calls,
+        .tracer = running->tracer,
         .grace_us = settings->shutdown_grace_us ? settings->shutdown_grace_us : 1,
     };
     running->server =
@@ -104,7 +111,7 @@ static bool start_server(struct running *running, struct err *err)
 static bool start_all(struct running *running, struct err *err)
 {
     const struct service *service = running->service;
-    if (!open_pool(running, err))
+    if (!service_trace_open(running, err) || !open_pool(running, err))
         return false;
     if (service->start) {
         running->context = service->start(running->loop, running->pool, running->schema, err);
