@@ -1,5 +1,6 @@
 """Traces: one request across gateway, service and SQL, as a collector of OpenTelemetry sees it; and what happens without one."""
 
+import socket
 import uuid
 
 import grpc
@@ -7,7 +8,7 @@ import pytest
 
 from agents import Rpc, new_id, report, started, turn
 from collector import Collector
-from conftest import Api, Platform, free_ports, wait_until
+from conftest import Api, Platform, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +152,9 @@ def metric(text, name):
 
 def test_a_collector_that_is_away():
     """Nothing waits for it, what does not fit is counted, and it is found again when it comes."""
-    port = free_ports(1)
+    held = socket.socket()  # bound, and nobody listens
+    held.bind(("127.0.0.1", 0))
+    port = held.getsockname()[1]
     platform = Platform({"DIALPLANE_OTLP_ENDPOINT": f"127.0.0.1:{port}"})
     try:
         platform.start()
@@ -159,6 +162,7 @@ def test_a_collector_that_is_away():
         for _ in range(20):
             assert api.client.get("/api/companies").status_code == 200
         wait_until(lambda: metric(api.client.get("/metrics").text, "dialplane_trace_failures_total") >= 1, what="a failed export")
+        held.close()
         late = Collector(port)
         try:
             def arrived():
@@ -175,6 +179,7 @@ def test_a_collector_that_is_away():
         finally:
             late.stop()
     finally:
+        held.close()
         platform.stop()
 
 
