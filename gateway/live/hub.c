@@ -276,8 +276,7 @@ static struct hub *find(struct live *live, const struct route *route, struct str
 }
 
 static struct hub *open_hub(struct live *live, const struct route *route, struct str request,
-                            uint64_t hash, const struct identity *identity,
-                            struct err *err)
+                            uint64_t hash, const struct identity *identity, struct err *err)
 {
     struct hub *hub = calloc(1, sizeof(*hub) + request.length);
 
@@ -313,8 +312,7 @@ static struct hub *open_hub(struct live *live, const struct route *route, struct
 }
 
 bool hub_join(struct live *live, const struct route *route, struct str request,
-              const struct identity *identity, struct watcher *watcher,
-              struct err *err)
+              const struct identity *identity, struct watcher *watcher, struct err *err)
 {
     uint64_t hash = XXH3_64bits_withSeed(request.length ? request.data : "", request.length,
                                          (uint64_t)(uintptr_t)route->method);

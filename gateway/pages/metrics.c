@@ -201,24 +201,26 @@ static void write_all(const struct question *question, struct buf *out)
 
     write_counts(question, out);
     write_durations(question, out);
-    metrics_one(out, "dialplane_http_in_flight", "gauge", "Requests under way.", (double)sum->in_flight);
+    metrics_one(out, "dialplane_http_in_flight", "gauge", "Requests under way.",
+                (double)sum->in_flight);
     metrics_one(out, "dialplane_http_connections", "gauge", "Open connections.", http->connections);
     metrics_one(out, "dialplane_http_connections_total", "counter", "Connections accepted.",
-        (double)http->connections_accepted);
+                (double)http->connections_accepted);
     metrics_one(out, "dialplane_http_received_bytes_total", "counter", "Bytes received.",
-        (double)http->bytes_in);
-    metrics_one(out, "dialplane_http_sent_bytes_total", "counter", "Bytes sent.", (double)http->bytes_out);
-    metrics_one(out, "dialplane_http_protocol_errors_total", "counter", "Connections that broke the rules.",
-        (double)http->protocol_errors);
+                (double)http->bytes_in);
+    metrics_one(out, "dialplane_http_sent_bytes_total", "counter", "Bytes sent.",
+                (double)http->bytes_out);
+    metrics_one(out, "dialplane_http_protocol_errors_total", "counter",
+                "Connections that broke the rules.", (double)http->protocol_errors);
     metrics_one(out, "dialplane_websockets", "gauge", "Open WebSockets.", http->websockets);
-    metrics_one(out, "dialplane_watchers", "gauge", "Watchers of live streams, whatever their form.",
-        (double)sum->live_watchers);
-    metrics_one(out, "dialplane_live_streams", "gauge", "Streams from services that are being watched.",
-        (double)sum->live_streams);
+    metrics_one(out, "dialplane_watchers", "gauge",
+                "Watchers of live streams, whatever their form.", (double)sum->live_watchers);
+    metrics_one(out, "dialplane_live_streams", "gauge",
+                "Streams from services that are being watched.", (double)sum->live_streams);
     metrics_one(out, "dialplane_live_events_total", "counter", "Live events received.",
-        (double)sum->live_events);
+                (double)sum->live_events);
     metrics_one(out, "dialplane_watchers_cut_total", "counter", "Watchers that could not keep up.",
-        (double)sum->live_cut);
+                (double)sum->live_cut);
     write_upstreams(question, out);
     metrics_tracer(out, &question->traces);
     metrics_process(out);

@@ -10,7 +10,7 @@
 #define KEPT_BUFFER_MAX (64 * 1024)
 #define OUT_LIMIT (1024 * 1024)
 
-static struct upstream_call *call_new(struct upstream *upstream)
+struct upstream_call *call_new(struct upstream *upstream)
 {
     struct upstream_call *call = TAILQ_FIRST(&upstream->free_calls);
 
@@ -87,21 +87,17 @@ static void copy_text(char *out, size_t size, const char *text)
     out[length] = '\0';
 }
 
-struct upstream_call *upstream_call_start(struct upstream *upstream,
-                                          const struct upstream_request *request,
-                                          const struct upstream_handler *handler, void *context)
+void call_init(struct upstream_call *call, struct upstream *upstream,
+               const struct upstream_request *request, const struct upstream_handler *handler,
+               void *context)
 {
-    struct upstream_call *call = call_new(upstream);
-
-    if (!call)
-        return NULL;
     call->upstream = upstream;
     call->handler = handler;
     call->context = context;
     call->request = *request;
     call->half_closed = !request->streaming;
     call->blocked = call->writable = call->retried = call->finished = call->busy = false;
-    call->deferred = false;
+    call->deferred = call->is_watch = false;
     call->deadline_us = request->timeout_us ? upstream_now(upstream) + request->timeout_us : 0;
     copy_text(call->request_id, sizeof(call->request_id), request->request_id);
     trace_begin_child(&call->span, &request->trace, upstream_now(upstream));
@@ -110,6 +106,17 @@ struct upstream_call *upstream_call_start(struct upstream *upstream,
     else
         copy_text(call->traceparent, sizeof(call->traceparent), request->traceparent);
     reset_answer(call);
+}
+
+struct upstream_call *upstream_call_start(struct upstream *upstream,
+                                          const struct upstream_request *request,
+                                          const struct upstream_handler *handler, void *context)
+{
+    struct upstream_call *call = call_new(upstream);
+
+    if (!call)
+        return NULL;
+    call_init(call, upstream, request, handler, context);
     TAILQ_INSERT_TAIL(&upstream->calls, call, all_link);
     upstream->stats.calls++;
     upstream->stats.in_flight++;
@@ -216,7 +223,11 @@ void call_unlink(struct upstream_call *call)
 {
     struct upstream *upstream = call->upstream;
 
-    if (call->connection) {
+    if (call->is_watch) {
+        if (call->connection)
+            call->connection->watch = NULL;
+        call->connection = NULL;
+    } else if (call->connection) {
         struct channel *connection = call->connection;
         TAILQ_REMOVE(&connection->calls, call, link);
         connection->call_count--;
@@ -260,9 +271,11 @@ static void end_span(const struct upstream_call *call, enum err_code code)
 /* Takes it out of everything; its memory goes when no frame of ours is on the stack. */
 static void end(struct upstream_call *call, enum err_code code)
 {
+    call->finished = true;
+    if (call->is_watch)
+        return;
     if (trace_is_recorded(&call->span))
         end_span(call, code);
-    call->finished = true;
     TAILQ_REMOVE(&call->upstream->calls, call, all_link);
     call->upstream->stats.in_flight--;
 }
@@ -273,7 +286,7 @@ void call_finish(struct upstream_call *call, const struct err *status)
         return;
     call_unlink(call);
     end(call, status->code);
-    if (status->code)
+    if (status->code && !call->is_watch)
         call->upstream->stats.failures_by_code[status->code <= 16 ? status->code : 2]++;
     call->handler->on_done(call, status);
     if (!call->busy)
@@ -316,7 +329,7 @@ void upstream_call_cancel(struct upstream_call *call)
 
 bool call_retry(struct upstream_call *call)
 {
-    if (call->retried || call->headers_seen || call->request.streaming)
+    if (call->retried || call->headers_seen || call->request.streaming || call->is_watch)
         return false;
     call_unlink(call);
     reset_answer(call);

@@ -65,12 +65,14 @@ void metrics_process(struct buf *out)
                 start_time());
     struct timespec cpu = {0};
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-    metrics_one(out, "process_cpu_seconds_total", "counter", "Processor time used, user and system.",
-        (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
-    metrics_one(out, "process_resident_memory_bytes", "gauge", "Resident memory.", resident_bytes());
+    metrics_one(out, "process_cpu_seconds_total", "counter",
+                "Processor time used, user and system.",
+                (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
+    metrics_one(out, "process_resident_memory_bytes", "gauge", "Resident memory.",
+                resident_bytes());
     metrics_one(out, "process_open_fds", "gauge", "Open file descriptors.", open_descriptors());
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         metrics_one(out, "process_max_fds", "gauge", "Most file descriptors allowed.",
-            (double)limit.rlim_cur);
+                    (double)limit.rlim_cur);
 }

@@ -124,8 +124,8 @@ static void put_attribute(struct buf *out, uint32_t number, const struct trace_a
 {
     struct str key = str_from(attribute->key);
     struct str text = attribute->text ? bounded(attribute->text, TEXT_LIMIT) : (struct str){"", 0};
-    size_t value_size = attribute->text ? field_size(text.length)
-                                        : 1 + varint_size((uint64_t)attribute->integer);
+    size_t value_size =
+        attribute->text ? field_size(text.length) : 1 + varint_size((uint64_t)attribute->integer);
 
     wire_put_tag(out, number, 2);
     wire_put_varint(out, field_size(key.length) + field_size(value_size));
@@ -243,9 +243,8 @@ static void on_sent(struct tracer *tracer, enum err_code code)
     } else {
         tracer->stats.failures++;
         if (is_retryable(code) && tracer->batch_attempts < tracer->attempts && !tracer->closing) {
-            tracer->retry_timer =
-                loop_timer_start(tracer->loop, RETRY_US << (tracer->batch_attempts - 1), on_retry,
-                                 tracer);
+            tracer->retry_timer = loop_timer_start(
+                tracer->loop, RETRY_US << (tracer->batch_attempts - 1), on_retry, tracer);
             if (tracer->retry_timer)
                 return;
         }

@@ -91,12 +91,12 @@ struct trace_transport {
 };
 
 struct tracer_options {
-    const char *service;       /* service.name: the process */
-    double ratio;              /* of new traces that are recorded, 0 to 1 */
-    size_t queue_bytes;        /* 0: 1 MB of spans wait at most; more are dropped and counted */
-    int64_t period_us;         /* 0: 2 s between batches */
-    unsigned attempts;         /* 0: 4 for a batch that the collector was not there to take */
-    const char *instance;      /* service.instance.id; NULL: made up */
+    const char *service;  /* service.name: the process */
+    double ratio;         /* of new traces that are recorded, 0 to 1 */
+    size_t queue_bytes;   /* 0: 1 MB of spans wait at most; more are dropped and counted */
+    int64_t period_us;    /* 0: 2 s between batches */
+    unsigned attempts;    /* 0: 4 for a batch that the collector was not there to take */
+    const char *instance; /* service.instance.id; NULL: made up */
 };
 /* NULL when memory is short. The transport is the caller's and outlives it. */
 struct tracer *tracer_new(struct loop *loop, const struct tracer_options *options,

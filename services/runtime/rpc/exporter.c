@@ -42,8 +42,8 @@ static void *run_queue(void *argument)
     struct rpc_exporter *exporter = argument;
 
     for (;;) {
-        grpc_event event = grpc_completion_queue_next(
-            exporter->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        grpc_event event =
+            grpc_completion_queue_next(exporter->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             break;
         loop_post(exporter->loop, &exporter->sent);

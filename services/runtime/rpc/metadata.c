@@ -26,8 +26,8 @@ static bool is_request_id(struct str text)
     return true;
 }
 
-/* Every call has a trace, for its log line; whether it is recorded, the caller says, or the tracer's
- * ratio. Probes and reflection are recorded for those who ask for it only. */
+/* Every call has a trace, for its log line; whether it is recorded, the caller says, or the
+ * tracer's ratio. Probes and reflection are recorded for those who ask for it only. */
 static void begin_span(struct rpc_call *call, struct str traceparent)
 {
     struct rpc_server *server = call->server;

@@ -13,7 +13,7 @@ struct service_settings {
     bool migrate, migrate_only;
     int64_t read_connections, write_connections, session_connections;
     int64_t max_calls;
-    int64_t shutdown_grace_us;
+    int64_t shutdown_grace_us, shutdown_leave_us;
     int64_t database_wait_us;
     struct app_trace_settings trace;
 };

@@ -75,8 +75,7 @@ static void collect_statements(struct buf *out, const struct pg_pool *pool)
         snprintf(labels, sizeof(labels), "statement=\"%s\"", stats[i].name);
         metrics_sample(out, "dialplane_pg_statement_seconds_sum", labels,
                        (double)stats[i].total_us / 1e6);
-        metrics_sample(out, "dialplane_pg_statement_seconds_count", labels,
-                       (double)stats[i].count);
+        metrics_sample(out, "dialplane_pg_statement_seconds_count", labels, (double)stats[i].count);
     }
 }
 
@@ -85,22 +84,23 @@ static void collect_pool(struct buf *out, const struct pg_pool *pool)
     struct pg_pool_stats stats;
     pg_pool_stats(pool, &stats);
     metrics_one(out, "dialplane_pg_connections_up", "gauge", "Database connections that are up.",
-        stats.connections_up);
-    metrics_one(out, "dialplane_pg_connections_wanted", "gauge", "Database connections that should be up.",
-        stats.connections_wanted);
-    metrics_one(out, "dialplane_pg_units_waiting", "gauge", "Statements that wait for a connection.",
-        stats.units_waiting);
+                stats.connections_up);
+    metrics_one(out, "dialplane_pg_connections_wanted", "gauge",
+                "Database connections that should be up.", stats.connections_wanted);
+    metrics_one(out, "dialplane_pg_units_waiting", "gauge",
+                "Statements that wait for a connection.", stats.units_waiting);
     metrics_one(out, "dialplane_pg_units_running", "gauge", "Statements sent and not yet answered.",
-        stats.units_running);
-    metrics_one(out, "dialplane_pg_sessions_used", "gauge", "Sessions in use.", stats.sessions_used);
+                stats.units_running);
+    metrics_one(out, "dialplane_pg_sessions_used", "gauge", "Sessions in use.",
+                stats.sessions_used);
     metrics_one(out, "dialplane_pg_statements_total", "counter", "Statements sent.",
-        (double)stats.statements);
+                (double)stats.statements);
     metrics_one(out, "dialplane_pg_batches_total", "counter", "Pipeline batches sent.",
-        (double)stats.batches);
+                (double)stats.batches);
     metrics_one(out, "dialplane_pg_errors_total", "counter", "Statements that failed.",
-        (double)stats.errors);
-    metrics_one(out, "dialplane_pg_reconnects_total", "counter", "Connections made again after a loss.",
-        (double)stats.reconnects);
+                (double)stats.errors);
+    metrics_one(out, "dialplane_pg_reconnects_total", "counter",
+                "Connections made again after a loss.", (double)stats.reconnects);
     metrics_family(out, "dialplane_pg_batch_statements", "histogram",
                    "Statements in one pipeline batch.");
     double sizes[PG_BATCH_BUCKETS - 1], sum = (double)stats.statements;

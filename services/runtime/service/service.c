@@ -99,6 +99,7 @@ static bool start_server(struct running *running, struct err *err)
         .listen = settings->listen,
         .allow_insecure = settings->allow_insecure,
         .max_calls = (unsigned)settings->max_calls,
+        .leave_us = settings->shutdown_leave_us,
         .tracer = running->tracer,
         .grace_us = settings->shutdown_grace_us ? settings->shutdown_grace_us : 1,
     };
@@ -162,7 +163,10 @@ int service_main(const struct service *service, int argc, char **argv)
     }
     if (!start_all(&running, &err))
         refuse(&running, &err);
-    app_on_stop(running.loop, running.settings.shutdown_grace_us + STOP_MARGIN_US, drain, &running);
+    app_on_stop(running.loop,
+                running.settings.shutdown_leave_us + running.settings.shutdown_grace_us +
+                    STOP_MARGIN_US,
+                drain, &running);
     running.readiness_timer =
         loop_timer_repeat(running.loop, READINESS_PERIOD_US, look_at_pool, &running);
     log_event(LOG_LEVEL_INFO, "listening", log_text("version", app_version),
