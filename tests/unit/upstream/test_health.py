@@ -17,7 +17,8 @@ class Health:
 
     def watch(self, _request, context):
         words = queue.Queue()
-        context.add_callback(lambda: words.put(None))
+        if not context.add_callback(lambda: words.put(None)):
+            return  # it has gone already
         with self.lock:
             self.watchers.append(words)
             words.put(self.serving)
