@@ -22,13 +22,15 @@ class Health:
         with self.lock:
             self.watchers.append(words)
             words.put(self.serving)
-        while True:
-            word = words.get()
-            if word is None:
-                break
-            yield self.protos.message("grpc.health.v1.HealthCheckResponse")(status=1 if word else 2)
-        with self.lock:
-            self.watchers.remove(words)
+        try:  # a call that has ended is dropped where it yields
+            while True:
+                word = words.get()
+                if word is None:
+                    break
+                yield self.protos.message("grpc.health.v1.HealthCheckResponse")(status=1 if word else 2)
+        finally:
+            with self.lock:
+                self.watchers.remove(words)
 
     def say(self, serving):
         with self.lock:
