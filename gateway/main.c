@@ -313,6 +313,7 @@ int main(int argc, char **argv)
               log_text("listen", inherited ? "inherited" : listen_address),
               log_int("port", http_server_port(workers[0].server)),
               log_int("threads", gateway.worker_count));
+    app_notify("READY=1");
     loop_run(workers[0].loop);
     stop_all();
     log_event(LOG_LEVEL_INFO, "stopped", log_text("version", app_version));

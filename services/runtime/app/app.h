@@ -54,6 +54,10 @@ void app_trace_settings(struct app_setting out[APP_TRACE_SETTINGS],
 void app_on_stop(struct loop *loop, int64_t limit_us, void (*drain)(void *context), void *context);
 void app_drained(struct loop *loop);
 
+/* Tells the service manager, when there is one that asks (systemd's Type=notify): "READY=1",
+ * "STOPPING=1". */
+void app_notify(const char *state);
+
 /* Prometheus text (0.0.4) on a small HTTP port of its own, and /healthz; evhttp, loopback unless
  * allow_insecure. collect runs on the loop. */
 struct app_metrics_server;
@@ -61,6 +65,8 @@ struct app_metrics_server *app_metrics_start(struct loop *loop, const char *list
                                              bool allow_insecure,
                                              void (*collect)(struct buf *out, void *context),
                                              void *context, struct err *err);
+/* The one that was bound; 0 without a server. */
+int app_metrics_port(const struct app_metrics_server *server);
 void app_metrics_stop(struct app_metrics_server *server);
 
 /* Writers of the exposition format. labels: "method=\"x\"" or NULL. */

@@ -39,6 +39,8 @@ static void look_at_pool(void *context)
     if (ready == running->ready)
         return;
     running->ready = ready;
+    if (ready)
+        app_notify("READY=1");
     log_event(ready ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, ready ? "ready" : "not_ready",
               log_text("listen", running->settings.listen),
               log_int("port", rpc_server_port(running->server)));
@@ -172,7 +174,8 @@ int service_main(const struct service *service, int argc, char **argv)
     log_event(LOG_LEVEL_INFO, "listening", log_text("version", app_version),
               log_text("listen", running.settings.listen),
               log_int("port", rpc_server_port(running.server)),
-              log_text("metrics", running.settings.metrics_listen));
+              log_text("metrics", running.settings.metrics_listen),
+              log_int("metrics_port", app_metrics_port(running.metrics)));
     loop_run(running.loop);
     /* Now nothing calls back any more. */
     rpc_server_free(running.server);
