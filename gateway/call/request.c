@@ -26,7 +26,8 @@ struct request *request_new(struct exchange *exchange, struct worker *worker)
     request->figures = stats_unknown(&worker->stats);
     request->started_us = clock->monotonic_us(clock);
     identity_init(&request->identity, exchange_header(exchange, "x-request-id"),
-                  exchange_header(exchange, "traceparent"), clock, &worker->entropy);
+                  exchange_header(exchange, "traceparent"), worker->tracer, clock,
+                  &worker->entropy);
     exchange_set_state(exchange, request);
     return request;
 }
@@ -53,6 +54,33 @@ void request_on_gone(struct exchange *exchange)
     }
 }
 
+/* A probe's own trace is not worth its place; one that a caller has begun is. */
+static void end_span(const struct request *request, const char *verb, unsigned status,
+                     int64_t now_us)
+{
+    const struct identity *identity = &request->identity;
+    char name[128];
+
+    if (!trace_is_recorded(&identity->span) || (request->quiet && !identity->span.has_parent))
+        return;
+    snprintf(name, sizeof(name), "%s %s", verb, request->label);
+    const struct trace_attribute attributes[] = {
+        {"http.request.method", verb, 0},
+        {"http.route", request->label, 0},
+        {"http.response.status_code", NULL, status},
+        {"dialplane.request_id", identity->request_id, 0},
+    };
+    const struct trace_end end = {
+        .kind = TRACE_SERVER,
+        .name = name,
+        .attributes = attributes,
+        .attribute_count = sizeof(attributes) / sizeof(attributes[0]),
+        .failed = status >= 500,
+        .now_us = now_us,
+    };
+    trace_end(&identity->span, &end);
+}
+
 void request_on_done(struct exchange *exchange, unsigned status, uint64_t bytes_sent)
 {
     struct request *request = exchange_state(exchange);
@@ -61,7 +89,8 @@ void request_on_done(struct exchange *exchange, unsigned status, uint64_t bytes_
         return;
     struct worker *worker = request->worker;
     const struct clock *clock = loop_clock(worker->loop);
-    int64_t duration_us = clock->monotonic_us(clock) - request->started_us;
+    int64_t now_us = clock->monotonic_us(clock);
+    int64_t duration_us = now_us - request->started_us;
     enum log_level level = request->quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
 
     end(request);
@@ -69,13 +98,14 @@ void request_on_done(struct exchange *exchange, unsigned status, uint64_t bytes_
     if (!status)
         status = 499; /* gone before anything was said */
     stats_count(&worker->stats, request->figures, status, duration_us, bytes_sent);
-    if (!worker->gateway->options.access_log || !log_is_enabled(level))
-        return;
     struct str method = exchange_method(exchange);
     char verb[16];
     size_t verb_length = method.length < sizeof(verb) ? method.length : sizeof(verb) - 1;
     memcpy(verb, method.data, verb_length);
     verb[verb_length] = '\0';
+    end_span(request, verb, status, now_us);
+    if (!worker->gateway->options.access_log || !log_is_enabled(level))
+        return;
     /* The template, not the path: paths carry identifiers and whatever else a client puts there. */
     log_event(level, "request", log_text("method", verb), log_text("route", request->label),
               log_int("status", status), log_int("duration_us", duration_us),
@@ -181,6 +211,7 @@ bool request_upstream(struct request *request, struct upstream_request *ret_upst
         .timeout_us = request_timeout_us(request),
         .request_id = request->identity.request_id,
         .traceparent = request->identity.traceparent,
+        .trace = request->identity.span.self,
         .arena = request_arena(request),
     };
     struct str if_match = exchange_header(request->exchange, "if-match");

@@ -100,8 +100,8 @@ void behind_go_on(struct watcher *watcher)
     const struct behind *behind = watcher->behind;
     struct live *live = behind->live;
     struct err err = {0};
-    struct hub *hub = hub_open(live, behind->route, (struct str){behind->request, behind->length},
-                               NULL, NULL, &err);
+    struct hub *hub =
+        hub_open(live, behind->route, (struct str){behind->request, behind->length}, NULL, &err);
 
     if (!hub) {
         watcher_leave(watcher);

@@ -1,5 +1,6 @@
 #include "gateway/live/event.h"
 #include "gateway/live/internal.h"
+#include "gateway/policy/identity.h"
 
 #define XXH_INLINE_ALL
 #include <stdlib.h>
@@ -291,7 +292,7 @@ static struct hub *find(struct live *live, const struct route *route, struct str
 }
 
 struct hub *hub_open(struct live *live, const struct route *route, struct str request,
-                     const char *request_id, const char *traceparent, struct err *err)
+                     const struct identity *identity, struct err *err)
 {
     struct hub *hub = calloc(1, sizeof(*hub) + request.length);
 
@@ -308,9 +309,12 @@ struct hub *hub_open(struct live *live, const struct route *route, struct str re
     struct upstream_request upstream = {
         .path = route->method->path,
         .message = {hub->request, hub->request_length},
-        .request_id = request_id,
-        .traceparent = traceparent,
     };
+    if (identity) {
+        upstream.request_id = identity->request_id;
+        upstream.traceparent = identity->traceparent;
+        upstream.trace = identity->span.self;
+    }
     hub->call = upstream_call_start(live->worker->route_upstreams[route->index], &upstream,
                                     &hub_handler, hub);
     if (!hub->call) {
@@ -341,15 +345,14 @@ void hub_own(struct hub *hub, struct watcher *watcher, uint64_t next)
 }
 
 bool hub_join(struct live *live, const struct route *route, struct str request,
-              const char *request_id, const char *traceparent, struct watcher *watcher,
-              struct err *err)
+              const struct identity *identity, struct watcher *watcher, struct err *err)
 {
     uint64_t hash = XXH3_64bits_withSeed(request.length ? request.data : "", request.length,
                                          (uint64_t)(uintptr_t)route->method);
     struct hub *hub = find(live, route, request, hash);
 
     if (!hub) {
-        hub = hub_open(live, route, request, request_id, traceparent, err);
+        hub = hub_open(live, route, request, identity, err);
         if (!hub)
             return false;
         hub->hash = hash;

@@ -16,6 +16,7 @@
 
 enum live_form { LIVE_WEBSOCKET, LIVE_EVENT_STREAM, LIVE_LINES, LIVE_FORMS };
 
+struct identity;
 struct hub;
 struct watcher;
 
@@ -59,8 +60,7 @@ void live_free(struct live *live);
  * (its cursor included) is one stream, as long as the history still reaches back to its beginning.
  * Events follow from the beginning; never from inside this call. False (err): out of memory. */
 bool hub_join(struct live *live, const struct route *route, struct str request,
-              const char *request_id, const char *traceparent, struct watcher *watcher,
-              struct err *err);
+              const struct identity *identity, struct watcher *watcher, struct err *err);
 /* The last one out ends the upstream stream. */
 void watcher_leave(struct watcher *watcher);
 /* What waited has been sent: goes on. */

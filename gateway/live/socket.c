@@ -115,8 +115,7 @@ void socket_start(struct request *request, struct str wire)
     }
     socket->worker = worker;
     socket->watcher.ops = &socket_ops;
-    if (!hub_join(worker->live, request->route, wire, request->identity.request_id,
-                  request->identity.traceparent, &socket->watcher, &err)) {
+    if (!hub_join(worker->live, request->route, wire, &request->identity, &socket->watcher, &err)) {
         free(socket);
         request_fail(request, &err, NULL);
         return;

@@ -267,7 +267,8 @@ static void begin(struct rpc_call *call, const struct rpc_incoming *incoming)
     start_close(call);
     if (!call->method->schema) {
         refuse_unknown(call, &incoming->details);
-    } else if (server->stopping && call->method->server_streaming) {
+    } else if (server->stopping && call->method->server_streaming &&
+               (server->shut_down || !rpc_is_health_watch(call))) {
         /* Was on its way when the others were ended. */
         struct err err = {0};
         rpc_set_shutting_down(&err);

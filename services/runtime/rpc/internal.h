@@ -91,7 +91,10 @@ struct rpc_server {
     bool serving;
     struct rpc_call *health_watchers;
 
-    bool stopping, core_is_down, stop_is_over;
+    bool stopping;  /* told to: new streams are refused, calls are still taken */
+    bool shut_down; /* core has been told */
+    bool core_is_down, stop_is_over;
+    struct loop_timer *leave_timer;
     struct rpc_tag shutdown_tag;
     struct loop_timer *grace_timer;
     void (*stopped)(void *context);
@@ -119,7 +122,9 @@ struct rpc_call {
     struct pg_owner owner;
     int64_t started_us;
     const char *request_id;
-    char trace_id[33];
+    struct trace_span span;
+    char trace_id[TRACE_ID_TEXT_SIZE];
+    uint64_t received_bytes, sent_bytes; /* of messages */
     bool check_only; /* see rpc.h: answered after the checks, the handler does not run */
     bool has_if_match;
     int64_t if_match_us;
@@ -189,6 +194,9 @@ void rpc_call_notify_cancelled(struct rpc_call *call);
 /* server.c: at stop, when core has let go of something, the next step may be due. */
 void rpc_server_progress(struct rpc_server *server);
 void rpc_set_shutting_down(struct err *err);
+/* The last of those who watched the health has left. */
+void rpc_server_left(struct rpc_server *server);
+bool rpc_is_health_watch(const struct rpc_call *call);
 
 /* reply.c */
 /* Sends status (and response, may be NULL) unless the call is past that. */
@@ -216,6 +224,7 @@ void rpc_stream_input_gone(struct rpc_call *call);
 void rpc_stream_send_initial(struct rpc_call *call);
 
 /* health.c, reflection.c: handlers like any others. */
+#define RPC_HEALTH_WATCH "/grpc.health.v1.Health/Watch"
 extern const struct rpc_handler rpc_health_handlers[];
 extern const size_t rpc_health_handler_count;
 void rpc_health_changed(struct rpc_server *server);

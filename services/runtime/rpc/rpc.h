@@ -7,6 +7,8 @@
 #ifndef DIALPLANE_RPC_RPC_H
 #define DIALPLANE_RPC_RPC_H
 
+#include "app/app.h"
+#include "app/trace.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
@@ -67,6 +69,8 @@ struct rpc_options {
     unsigned stream_message_bytes;   /* 0: 4 MB */
     int64_t default_deadline_us;     /* 0: 60 s: for calls without a deadline, not for streams */
     int64_t grace_us;                /* 0: 10 s: for calls under way at stop */
+    int64_t leave_us;                /* at stop, for those who watch our health to go elsewhere */
+    struct tracer *tracer;           /* records a span for each call; NULL: none */
 };
 
 /* Serves the services named in `services` (NULL-terminated full names) with `handlers`, plus
@@ -80,8 +84,9 @@ struct rpc_server *rpc_server_start(struct loop *loop, const struct schema *sche
 int rpc_server_port(const struct rpc_server *server);
 /* What health checks say; false until called with true. */
 void rpc_server_set_serving(struct rpc_server *server, bool serving);
-/* Stops accepting, ends server streams with UNAVAILABLE, waits for calls up to the grace, cancels
- * the rest, then calls done on the loop. */
+/* Says NOT_SERVING and ends server streams with UNAVAILABLE; goes on answering while somebody
+ * watches the health, at most leave_us; then stops accepting, waits for calls up to the grace,
+ * cancels the rest, and calls done on the loop. */
 void rpc_server_stop(struct rpc_server *server, void (*done)(void *context), void *context);
 void rpc_server_free(struct rpc_server *server);
 
@@ -90,9 +95,8 @@ struct rpc_method_stats {
     const char *path;
     uint64_t started, in_flight;
     uint64_t finished_by_code[17];
-    uint64_t duration_us_total;
-    uint64_t duration_buckets[16]; /* le 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500 ms, 1, 2, 5, 10, 30
-                                      s, +Inf */
+    uint64_t received_bytes, sent_bytes; /* of messages */
+    struct durations durations;
 };
 size_t rpc_server_stats(const struct rpc_server *server, const struct rpc_method_stats **ret_stats);
 

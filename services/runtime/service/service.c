@@ -39,6 +39,8 @@ static void look_at_pool(void *context)
     if (ready == running->ready)
         return;
     running->ready = ready;
+    if (ready)
+        app_notify("READY=1");
     log_event(ready ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, ready ? "ready" : "not_ready",
               log_text("listen", running->settings.listen),
               log_int("port", rpc_server_port(running->server)));
@@ -46,6 +48,12 @@ static void look_at_pool(void *context)
 }
 
 /* ---- Drain ---- */
+
+static void on_traces_sent(void *context)
+{
+    struct running *running = context;
+    app_drained(running->loop);
+}
 
 static void on_server_stopped(void *context)
 {
@@ -57,7 +65,7 @@ static void on_server_stopped(void *context)
     running->metrics = NULL;
     pg_pool_free(running->pool);
     running->pool = NULL;
-    app_drained(running->loop);
+    service_trace_close(running, on_traces_sent);
 }
 
 static void drain(void *context)
@@ -93,6 +101,8 @@ static bool start_server(struct running *running, struct err *err)
         .listen = settings->listen,
         .allow_insecure = settings->allow_insecure,
         .max_calls = (unsigned)settings->max_calls,
+        .leave_us = settings->shutdown_leave_us,
+        .tracer = running->tracer,
         .grace_us = settings->shutdown_grace_us ? settings->shutdown_grace_us : 1,
     };
     running->server =
@@ -104,7 +114,7 @@ static bool start_server(struct running *running, struct err *err)
 static bool start_all(struct running *running, struct err *err)
 {
     const struct service *service = running->service;
-    if (!open_pool(running, err))
+    if (!service_trace_open(running, err) || !open_pool(running, err))
         return false;
     if (service->start) {
         running->context = service->start(running->loop, running->pool, running->schema, err);
@@ -155,13 +165,17 @@ int service_main(const struct service *service, int argc, char **argv)
     }
     if (!start_all(&running, &err))
         refuse(&running, &err);
-    app_on_stop(running.loop, running.settings.shutdown_grace_us + STOP_MARGIN_US, drain, &running);
+    app_on_stop(running.loop,
+                running.settings.shutdown_leave_us + running.settings.shutdown_grace_us +
+                    STOP_MARGIN_US,
+                drain, &running);
     running.readiness_timer =
         loop_timer_repeat(running.loop, READINESS_PERIOD_US, look_at_pool, &running);
     log_event(LOG_LEVEL_INFO, "listening", log_text("version", app_version),
               log_text("listen", running.settings.listen),
               log_int("port", rpc_server_port(running.server)),
-              log_text("metrics", running.settings.metrics_listen));
+              log_text("metrics", running.settings.metrics_listen),
+              log_int("metrics_port", app_metrics_port(running.metrics)));
     loop_run(running.loop);
     /* Now nothing calls back any more. */
     rpc_server_free(running.server);

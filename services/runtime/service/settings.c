@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COMMON_LIMIT 16
+#define COMMON_LIMIT 24
 
 static size_t common_settings(const struct service *service, struct service_settings *s,
                               struct app_setting out[COMMON_LIMIT])
@@ -79,6 +79,14 @@ static size_t common_settings(const struct service *service, struct service_sett
          .maximum = 600 * TIME_US_PER_SECOND,
          .ret_value = &s->shutdown_grace_us,
          .help = "time that calls under way get to finish at stop, up to 10m"},
+        {.name = "shutdown-leave",
+         .kind = APP_DURATION,
+         .default_text = "5s",
+         .minimum = 0,
+         .maximum = 600 * TIME_US_PER_SECOND,
+         .ret_value = &s->shutdown_leave_us,
+         .help = "before that, the longest time that those who watch this service's health "
+                 "(gateways that know another instance) get to move their calls there, up to 10m"},
         {.name = "migrate",
          .kind = APP_BOOL,
          .default_text = "true",
@@ -91,9 +99,11 @@ static size_t common_settings(const struct service *service, struct service_sett
          .help = "bring the database's schema up to date and exit"},
     };
     size_t count = sizeof(settings) / sizeof(settings[0]);
-    _Static_assert(sizeof(settings) / sizeof(settings[0]) <= COMMON_LIMIT, "raise COMMON_LIMIT");
+    _Static_assert(sizeof(settings) / sizeof(settings[0]) + APP_TRACE_SETTINGS <= COMMON_LIMIT,
+                   "raise COMMON_LIMIT");
     memcpy(out, settings, sizeof(settings));
-    return count;
+    app_trace_settings(out + count, &s->trace);
+    return count + APP_TRACE_SETTINGS;
 }
 
 void service_configure(const struct service *service, int argc, char **argv,
