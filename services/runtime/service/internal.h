@@ -12,6 +12,9 @@ struct service_settings {
     bool migrate, migrate_only;
     int64_t read_connections, write_connections, session_connections;
     int64_t max_calls;
+    const char *auth, *auth_keys, *auth_issuer, *auth_audience;
+    int64_t auth_leeway_us, auth_cache;
+    bool auth_hs256;
     int64_t shutdown_grace_us;
     int64_t database_wait_us;
 };
@@ -26,6 +29,7 @@ struct running {
     struct schema *schema;
     struct pg_pool *pool;
     void *context; /* of the handlers */
+    struct auth *auth; /* NULL: off */
     struct rpc_server *server;
     struct app_metrics_server *metrics;
     struct loop_timer *readiness_timer;
