@@ -54,7 +54,9 @@ struct upstream_request {
     int64_t timeout_us;      /* 0: none */
     const char *request_id;  /* NULL: none */
     const char *traceparent; /* NULL: none */
-    bool check_only;         /* the service checks the message and does nothing else */
+    /* "Bearer …": handed on as it came, must stay until on_done. NULL: none. */
+    const char *authorization;
+    bool check_only; /* the service checks the message and does nothing else */
     bool has_if_match;
     int64_t if_match_us;
     struct arena *arena; /* for violations; NULL: they are not wanted */
