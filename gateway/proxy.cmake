@@ -11,7 +11,7 @@ function(dialplane_gateway_part name)
 endfunction()
 
 dialplane_gateway_part(policy
-  SOURCES cors.c etag.c identity.c media.c problem.c
+  SOURCES cors.c credentials.c etag.c identity.c media.c problem.c
   LINK dialplane_app dialplane_base)
 dialplane_gateway_part(route
   SOURCES bind.c multipart.c percent.c router.c template.c transcode.c

@@ -59,7 +59,9 @@ struct upstream_request {
     const char *request_id;    /* NULL: none */
     const char *traceparent;   /* NULL: none; not looked at when the call has a span of its own */
     struct trace_parent trace; /* records a span for the call below this one; zero: none */
-    bool check_only;           /* the service checks the message and does nothing else */
+    /* "Bearer …": handed on as it came, must stay until on_done. NULL: none. */
+    const char *authorization;
+    bool check_only; /* the service checks the message and does nothing else */
     bool has_if_match;
     int64_t if_match_us;
     struct arena *arena; /* for violations; NULL: they are not wanted */
