@@ -117,6 +117,10 @@ void dialplane_stream_close(struct dialplane_stream *stream);
       heartbeat_response)                                                                          \
     X(finish_task, DispatchService, FinishTask, FinishTaskRequest, FinishTaskResponse,             \
       finish_task_response)                                                                        \
+    X(begin_dial_batch, DispatchService, BeginDialBatch, BeginDialBatchRequest,                    \
+      BeginDialBatchResponse, begin_dial_batch_response)                                           \
+    X(finish_task_batch, DispatchService, FinishTaskBatch, FinishTaskBatchRequest,                 \
+      FinishTaskBatchResponse, finish_task_batch_response)                                         \
     X(report_call_event_batch, AnalyticsService, ReportCallEventBatch, ReportCallEventsRequest,    \
       ReportCallEventsResponse, report_call_events_response)                                       \
     X(list_calls, AnalyticsService, ListCalls, ListCallsRequest, ListCallsResponse,                \

@@ -87,6 +87,47 @@ static void call(struct worker *worker, const Dialplane__V1__ClaimedTask *task)
     atomic_fetch_add(&cycles_all, 1);
 }
 
+/* Begins and finishes all tasks of a claim, in two requests. */
+static void call_batch(struct worker *worker, const Dialplane__V1__ClaimTasksResponse *tasks)
+{
+    Dialplane__V1__BeginDialBatchRequest begin = DIALPLANE__V1__BEGIN_DIAL_BATCH_REQUEST__INIT;
+    Dialplane__V1__FinishTaskBatchRequest finish = DIALPLANE__V1__FINISH_TASK_BATCH_REQUEST__INIT;
+    Dialplane__V1__BeginDialBatchResponse *begun;
+    Dialplane__V1__FinishTaskBatchResponse *finished;
+    Dialplane__V1__HeldCall held[100], *held_ptr[100];
+    Dialplane__V1__FinishTaskRequest ends[100], *end_ptr[100];
+    struct dialplane_error error;
+    double since = now_s();
+
+    for (size_t i = 0; i < tasks->n_tasks; i++) {
+        dialplane__v1__held_call__init(held_ptr[i] = &held[i]);
+        dialplane__v1__finish_task_request__init(end_ptr[i] = &ends[i]);
+        held[i].call_id = ends[i].call_id = tasks->tasks[i]->call_id;
+        held[i].fence = ends[i].fence = tasks->tasks[i]->fence;
+        ends[i].disposition = DIALPLANE__V1__DISPOSITION__DISPOSITION_ANSWERED;
+    }
+    begin.calls = held_ptr; begin.n_calls = tasks->n_tasks;
+    finish.calls = end_ptr; finish.n_calls = tasks->n_tasks;
+    if (!dialplane_begin_dial_batch(worker->client, &begin, 10000, &begun, &error)) {
+        note_failure(worker, "begin", &error);
+        return;
+    }
+    keep(&worker->samples[BEGIN], since);
+    for (size_t i = 0; i < begun->n_results; i++)
+        if (begun->results[i]->refusal) worker->failures++;
+    dialplane_free(begun);
+    since = now_s();
+    if (!dialplane_finish_task_batch(worker->client, &finish, 10000, &finished, &error)) {
+        note_failure(worker, "finish", &error);
+        return;
+    }
+    keep(&worker->samples[FINISH], since);
+    for (size_t i = 0; i < finished->n_results; i++)
+        if (finished->results[i]->refusal) worker->failures++;
+        else { worker->cycles++; atomic_fetch_add(&cycles_all, 1); }
+    dialplane_free(finished);
+}
+
 static void *work(void *context)
 {
     struct worker *worker = context;
@@ -111,7 +152,9 @@ static void *work(void *context)
             keep(&worker->samples[CLAIM], since);
         else
             worker->empty++;
-        for (size_t i = 0; i < tasks->n_tasks; i++)
+        if (batch > 1 && tasks->n_tasks)
+            call_batch(worker, tasks);
+        for (size_t i = 0; batch == 1 && i < tasks->n_tasks; i++)
             call(worker, tasks->tasks[i]);
         dialplane_free(tasks);
     }
