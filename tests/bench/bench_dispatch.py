@@ -60,8 +60,8 @@ def fill(database, first, count):
     database.sql("vacuum analyze call_tasks; vacuum analyze call_task_contacts", timeout=900)
 
 
-def drive(addresses, seconds, workers, batch, cycles=0):
-    answer = subprocess.run([str(BUILD / "bin" / "bench_dispatch"), str(seconds), str(workers), str(batch), str(cycles), *addresses], check=True,
+def drive(addresses, seconds, workers, batch, cycles=0, rate=0):
+    answer = subprocess.run([str(BUILD / "bin" / "bench_dispatch"), str(seconds), str(workers), str(batch), str(cycles), str(rate), *addresses], check=True,
                             stdout=subprocess.PIPE, text=True, timeout=seconds + 60)
     return json.loads(answer.stdout)
 
