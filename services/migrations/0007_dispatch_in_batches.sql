@@ -108,7 +108,10 @@ begin
         ), judged as materialized (
             select b.*, z.opens, case when has_list and is_suppressed(c.company_id, b.phone_number) then 'suppressed'
                                       when b.attempt_count > c.max_retries and not attempts_are_left(b.attempt_count, c) then 'attempts'
-                                      when b.timezone is not null and z.opens is distinct from at then 'window' end as obstacle
+                                      when b.timezone is not null and z.opens is distinct from at then 'window'
+                                      -- Whoever is on the phone shows below, by live_callee; asked beforehand only when that took up a whole round.
+                                      when round > 1 and exists (select from live_calls l where l.company_id = c.company_id and l.phone_number = b.phone_number)
+                                      then 'person_busy' end as obstacle
             from batch b left join zones z on z.timezone = b.timezone
         ), chosen as materialized (
             select j.*, row_number() over (order by j.priority desc, j.id) as position from judged j where j.obstacle is null
