@@ -8,6 +8,8 @@
 --                         service asks for it alone, by begin_dial() and finish_task(), which know every case. So one call never harms another.
 --   foreign keys          live_calls and call_attempts named their task by foreign keys, checked at every claim. Tasks go only with their campaign: a trigger
 --                         on campaigns takes along what belongs to them.
+--   attempts              An attempt under way is its row of live_calls; its row of call_attempts is written once, when it ends. (Only one whose end is unknown is
+--                         written again, when that is settled.)
 --   updates in place      no index knows a task's state, reason or updated_at any more, so the end of a call changes its row in place (HOT).
 --
 -- Order of locks: upload lock (advisory) → campaign_pacing → campaign (advisory, 0002's "campaigns") → live_calls → call_tasks.
@@ -42,6 +44,38 @@ create trigger campaigns_going before delete on campaigns for each row execute f
 
 alter table live_calls drop constraint live_calls_task_id_fkey, drop constraint live_calls_task_id_key; -- live_callee says the same and more
 alter table call_attempts drop constraint call_attempts_task_id_fkey;
+
+-- ---------------------------------------------------------------------------------------------------------------------- attempts
+
+alter table live_calls
+    add column number integer,
+    add column claimed_at timestamptz,
+    add column ringing_at timestamptz,
+    add column answered_at timestamptz;
+update live_calls l set number = a.number, claimed_at = a.claimed_at, ringing_at = a.ringing_at, answered_at = a.answered_at from call_attempts a where a.call_id = l.call_id;
+alter table live_calls alter column number set not null, alter column claimed_at set not null;
+delete from call_attempts a using live_calls l where a.call_id = l.call_id;
+alter table call_attempts alter column ended_at set not null, alter column ended_how set not null, set (fillfactor = 95);
+
+create or replace view call_task_details as
+    select t.id, t.campaign_id, t.phone_number, d.contact_name, d.contact_data, t.state, t.attempt_count,
+           coalesce(l.dialed_at, a.dialed_at, t.last_attempt_at) as last_attempt_at,
+           case when t.waiting or t.ready and t.state = 'retry' then t.ready_at end as next_attempt_at,
+           t.call_id, t.outcome, a.error_message, t.priority, t.timezone, t.created_at, t.updated_at
+    from call_tasks t
+        join call_task_contacts d on d.task_id = t.id
+        left join live_calls l on l.call_id = t.call_id
+        left join call_attempts a on a.call_id = t.call_id;
+
+-- What has ended, and how: the live row becomes the attempt's.
+create function end_attempt(l live_calls, at timestamptz, how text, whose_fault text, by_whom text) returns void
+language plpgsql as $$
+begin
+    insert into call_attempts (call_id, task_id, campaign_id, company_id, number, fence, worker_id, claimed_at, dialed_at, ringing_at, answered_at, ended_at, ended_how,
+                               fault, settled_by)
+        values (l.call_id, l.task_id, l.campaign_id, l.company_id, l.number, l.fence, l.worker_id, l.claimed_at, l.dialed_at, l.ringing_at, l.answered_at, at, how,
+                whose_fault, by_whom);
+end $$;
 
 -- Tasks that a call's record may still settle: since when. Null: none.
 alter table call_tasks add column unsettled_since timestamptz;
@@ -81,7 +115,7 @@ drop function take_tasks(campaigns, text, integer, uuid[], interval, timestamptz
 drop function task_obstacle(call_tasks, campaigns, timestamptz, timestamptz);
 drop type task_verdict;
 
--- Takes up to `wanted` tasks of a campaign whose pacing row the caller has locked: live call, attempt and task are written together, the n-th task for workers[n] as
+-- Takes up to `wanted` tasks of a campaign whose pacing row the caller has locked: live call and task are written together, the n-th task for workers[n] as
 -- call_ids[n]. Who cannot be called now — on the do-not-call list, no attempts left, window closed, on the phone for another campaign — is put aside
 -- until the next moment at which he could be, with the reason. How many it took.
 create function take_tasks(c campaigns, workers text[], wanted integer, call_ids uuid[], lease interval, at timestamptz) returns integer
@@ -117,14 +151,11 @@ begin
             select j.*, row_number() over (order by j.priority desc, j.id) as position from judged j where j.obstacle is null
             order by j.priority desc, j.id limit wanted
         ), live as ( -- sorted: two claims of one company must not wait for each other crosswise
-            insert into live_calls (call_id, task_id, campaign_id, company_id, phone_number, worker_id, fence, lease_until)
-                select call_ids[h.position], h.id, c.id, c.company_id, h.phone_number, workers[h.position], h.fence + 1, at + lease from chosen h order by h.phone_number
+            insert into live_calls (call_id, task_id, campaign_id, company_id, phone_number, worker_id, fence, number, claimed_at, lease_until)
+                select call_ids[h.position], h.id, c.id, c.company_id, h.phone_number, workers[h.position], h.fence + 1, h.attempt_count + 1 + h.carrier_errors, at, at + lease
+                from chosen h order by h.phone_number
             on conflict do nothing
-            returning live_calls.call_id, live_calls.task_id, live_calls.fence, live_calls.worker_id
-        ), noted as (
-            insert into call_attempts (call_id, task_id, campaign_id, company_id, number, fence, worker_id, claimed_at)
-                select l.call_id, l.task_id, c.id, c.company_id, h.attempt_count + 1 + h.carrier_errors, l.fence, l.worker_id, at
-                from live l join chosen h on h.id = l.task_id
+            returning live_calls.call_id, live_calls.task_id
         ), claimed as (
             select j.id, l.call_id, coalesce(j.obstacle, 'person_busy') as obstacle,
                    case j.obstacle when 'suppressed' then null when 'attempts' then null
@@ -213,7 +244,7 @@ begin
         if taken > 0 then
             return query
                 select l.call_id, l.fence, t.id, c.id, c.company_id, c.skillbase_id, b.version, t.phone_number, d.contact_name,
-                       d.contact_data, (t.attempt_count + t.carrier_errors)::integer, l.lease_until, 0
+                       d.contact_data, l.number, l.lease_until, 0
                 from live_calls l
                     join call_tasks t on t.id = l.task_id
                     join call_task_contacts d on d.task_id = t.id
@@ -281,9 +312,7 @@ begin
         ), begun as (
             update live_calls v set dialed_at = at, lease_until = at + lease
             from allowed m where v.call_id = m.call_id and v.fence = m.fence and v.dialed_at is null and v.lease_until > at
-            returning v.call_id, v.lease_until, m.place
-        ), noted as (
-            update call_attempts a set dialed_at = at from begun b where a.call_id = b.call_id
+            returning v.lease_until, m.place
         )
         select b.place::integer, b.lease_until from begun b;
 end $$;
@@ -328,10 +357,10 @@ begin
             return;
         end if;
         if is_suppressed(c.company_id, l.phone_number) then
-            delete from live_calls v where v.call_id = call and v.fence = with_fence and v.dialed_at is null;
+            delete from live_calls v where v.call_id = call and v.fence = with_fence and v.dialed_at is null returning * into l;
             verdict := case when found then 'suppressed' else 'stale' end;
             if found then
-                update call_attempts v set ended_at = at, ended_how = 'suppressed' where v.call_id = call;
+                perform end_attempt(l, at, 'suppressed', null, null);
                 update call_tasks t set state = 'suppressed', attempt_count = t.attempt_count - 1, updated_at = at where t.id = l.task_id;
             end if;
             return;
@@ -340,7 +369,6 @@ begin
         where v.call_id = call and v.fence = with_fence and v.dialed_at is null and v.lease_until > at
         returning v.lease_until into lease_until;
         if found then
-            update call_attempts v set dialed_at = at where v.call_id = call;
             verdict := 'ok';
             return;
         end if;
@@ -400,12 +428,12 @@ begin
             delete from live_calls v using asked q
             where v.call_id = q.call_id and v.fence = q.fence and v.company_id = coalesce(q.company_id, v.company_id) and v.dialed_at is not null
                 and v.campaign_id = any (shared) and q.said <> 'opt_out' and exists (select from disposition_rules d where d.disposition = q.said)
-            returning v.call_id, v.task_id, v.campaign_id, v.company_id, v.phone_number, v.dialed_at, q.said, q.outcome, q.error_message, q.place
+            returning v, v.task_id, v.campaign_id, v.company_id, v.phone_number, v.dialed_at, q.said, q.outcome, q.error_message, q.place
         ), rules as materialized (
             select d.campaign_id, d.said, c, r, has_suppressions(c.company_id) as has_list
             from (select distinct g.campaign_id, g.said from gone g) d join campaigns c on c.id = d.campaign_id cross join lateral rule_for(c, d.said) r
         ), settled as materialized (
-            select g.call_id, g.place, g.dialed_at, g.said, g.outcome as said_outcome, g.error_message, (r.r).fault as fault, n.id, n.ready_at, n.attempt_count,
+            select g.v as l, g.place, g.dialed_at, g.said, g.outcome as said_outcome, g.error_message, (r.r).fault as fault, n.id, n.ready_at, n.attempt_count,
                    n.carrier_errors, n.outcome, n.waiting and not s.hit as waiting, case when s.hit then 'suppressed' else n.state end as state,
                    case when not s.hit then n.waiting_for end as waiting_for
             from gone g
@@ -418,9 +446,12 @@ begin
                 carrier_errors = e.carrier_errors, outcome = e.outcome, last_attempt_at = e.dialed_at, updated_at = at
             from settled e where v.id = e.id
         ), noted as (
-            update call_attempts a set ended_at = at, ended_how = 'finished', disposition = e.said, outcome = e.said_outcome, error_message = e.error_message,
-                fault = e.fault, result_state = e.state, result_ready_at = case when e.waiting then e.ready_at end
-            from settled e where a.call_id = e.call_id
+            insert into call_attempts (call_id, task_id, campaign_id, company_id, number, fence, worker_id, claimed_at, dialed_at, ringing_at, answered_at, ended_at,
+                                       ended_how, disposition, outcome, error_message, fault, result_state, result_ready_at)
+                select (e.l).call_id, (e.l).task_id, (e.l).campaign_id, (e.l).company_id, (e.l).number, (e.l).fence, (e.l).worker_id, (e.l).claimed_at, (e.l).dialed_at,
+                       (e.l).ringing_at, (e.l).answered_at, at, 'finished', e.said, e.said_outcome, e.error_message, e.fault, e.state,
+                       case when e.waiting then e.ready_at end
+                from settled e
         )
         select e.place::integer, e.id, e.state, case when e.waiting then e.ready_at end from settled e;
 end $$;
@@ -432,6 +463,7 @@ create or replace function finish_task(call uuid, with_fence bigint, company uui
 language plpgsql as $$
 declare
     at timestamptz;
+    campaign uuid;
     a call_attempts;
     c campaigns;
     l live_calls;
@@ -439,9 +471,14 @@ declare
     r disposition_rules;
     may_be_last boolean;
 begin
-    select * into a from call_attempts v where v.call_id = call and v.company_id = coalesce(company, v.company_id);
-    if a.call_id is null or a.fence <> with_fence then
-        verdict := case when a.call_id is null then 'not_found' else 'stale' end;
+    -- In this order: what ends between the two is seen in the second.
+    select * into l from live_calls v where v.call_id = call and v.company_id = coalesce(company, v.company_id);
+    if l.call_id is null then
+        select * into a from call_attempts v where v.call_id = call and v.company_id = coalesce(company, v.company_id);
+    end if;
+    campaign := coalesce(l.campaign_id, a.campaign_id);
+    if campaign is null or coalesce(l.fence, a.fence) <> with_fence then
+        verdict := case when campaign is null then 'not_found' else 'stale' end;
         return;
     end if;
     if not exists (select from disposition_rules d where d.disposition = said) then
@@ -450,26 +487,27 @@ begin
     end if;
     -- Only near the campaign's end is its lock worth taking: the last one to finish must see that all others have. (complete_campaigns, run each
     -- second, would find a campaign that this misses.) Else share the campaign, so that a cancel comes wholly before or after.
-    may_be_last := is_near_end(a.campaign_id, calls_near_end());
+    may_be_last := is_near_end(campaign, calls_near_end());
     if may_be_last then
-        perform from campaign_pacing p where p.campaign_id = a.campaign_id for update;
+        perform from campaign_pacing p where p.campaign_id = campaign for update;
     else
-        perform pg_advisory_xact_lock_shared(campaign_key(a.campaign_id));
+        perform pg_advisory_xact_lock_shared(campaign_key(campaign));
     end if;
-    select * into c from campaigns k where k.id = a.campaign_id;
+    select * into c from campaigns k where k.id = campaign;
     at := dispatch_now();
+    -- Again: it may have ended while we waited.
     select * into l from live_calls v where v.call_id = call for update;
-    select * into a from call_attempts v where v.call_id = call for update; -- again: it may have ended while we waited
-    if a.call_id is null then
+    select * into a from call_attempts v where v.call_id = call for update;
+    if l.call_id is null and a.call_id is null then
         verdict := 'not_found';
         return;
     end if;
-    task := a.task_id;
+    task := coalesce(l.task_id, a.task_id);
     if l.call_id is not null and l.dialed_at is null then
         verdict := 'not_dialing';
         return;
     end if;
-    select * into t from call_tasks v where v.id = a.task_id for update;
+    select * into t from call_tasks v where v.id = finish_task.task for update;
     if l.call_id is null and a.ended_how = 'finished' then
         verdict := case when (a.disposition, a.outcome, a.error_message) is not distinct from (said, said_outcome, said_error) then 'ok' else 'different' end;
         state := a.result_state;
@@ -477,24 +515,52 @@ begin
         return;
     end if;
     -- Unknown so far, and neither settled nor called again since: a late word is welcome.
-    if l.call_id is null and (a.ended_how is distinct from 'unknown' or t.call_id <> call
-                              or t.state <> 'unknown' and t.waiting_for is distinct from 'unknown') then
+    if l.call_id is null and (a.ended_how <> 'unknown' or t.call_id <> call or t.state <> 'unknown' and t.waiting_for is distinct from 'unknown') then
         verdict := 'stale';
         return;
     end if;
     r := rule_for(c, said);
-    t := end_call(t, c, r, said_outcome, call, a.dialed_at, at);
+    t := end_call(t, c, r, said_outcome, call, coalesce(l.dialed_at, a.dialed_at), at);
     state := t.state;
     next_attempt_at := case when t.waiting then t.ready_at end;
-    delete from live_calls v where v.call_id = call;
+    if l.call_id is not null then
+        delete from live_calls v where v.call_id = call;
+        perform end_attempt(l, at, 'finished', null, null);
+    end if;
     update call_attempts v set ended_at = at, ended_how = 'finished', disposition = said, outcome = said_outcome, error_message = said_error,
         fault = r.fault, result_state = t.state, result_ready_at = finish_task.next_attempt_at,
         settled_by = case when a.ended_how = 'unknown' then 'agent' end
     where v.call_id = call;
     if may_be_last then
-        perform complete_if_done(a.campaign_id);
+        perform complete_if_done(campaign);
     end if;
     verdict := 'ok';
+end $$;
+
+-- How far a call has come. verdict: ok, not_found, stale, finished, not_dialing. The first word stands.
+create or replace function report_progress(call uuid, with_fence bigint, company uuid, stage text,
+                                           out verdict text, out ringing timestamptz, out answered timestamptz)
+language plpgsql as $$
+declare
+    at timestamptz := dispatch_now();
+    l live_calls;
+    a call_attempts;
+begin
+    update live_calls v set ringing_at = case when stage = 'ringing' then coalesce(v.ringing_at, at) else v.ringing_at end,
+        answered_at = case when stage = 'answered' then coalesce(v.answered_at, at) else v.answered_at end
+    where v.call_id = call and v.fence = with_fence and v.company_id = coalesce(company, v.company_id) and v.dialed_at is not null
+    returning v.ringing_at, v.answered_at into ringing, answered;
+    if found then
+        verdict := 'ok';
+        return;
+    end if;
+    select * into l from live_calls v where v.call_id = call and v.company_id = coalesce(company, v.company_id);
+    if l.call_id is not null then
+        verdict := case when l.fence <> with_fence then 'stale' else 'not_dialing' end;
+        return;
+    end if;
+    select * into a from call_attempts v where v.call_id = call and v.company_id = coalesce(company, v.company_id);
+    verdict := case when a.call_id is null then 'not_found' when a.fence = with_fence and a.ended_how = 'finished' then 'finished' else 'stale' end;
 end $$;
 
 -- ---------------------------------------------------------------------------------------------------------------------- upkeep
@@ -554,15 +620,18 @@ begin
         with late as materialized (
             select l.call_id from live_calls l where l.campaign_id = campaign and l.lease_until < at order by l.call_id limit most for update skip locked
         ), gone as (
-            delete from live_calls l using late where l.call_id = late.call_id returning l.call_id, l.task_id, l.dialed_at
+            delete from live_calls l using late where l.call_id = late.call_id returning l, l.task_id, l.dialed_at
         ), known as (
             select gone.*, gone.dialed_at is not null and c.on_unknown = 'retry' and c.status <> 'cancelled' and has_attempts_left(t, c) as again,
                    at + make_interval(mins => c.retry_delay_minutes) as retry_at, t.timezone, c.status as campaign_status, c
             from gone join call_tasks t on t.id = gone.task_id join campaigns c on c.id = campaign
         ), noted as (
-            update call_attempts a set ended_at = at, ended_how = case when k.dialed_at is null then 'expired' else 'unknown' end,
-                fault = 'platform', settled_by = case when k.again then 'policy' end
-            from known k where a.call_id = k.call_id
+            insert into call_attempts (call_id, task_id, campaign_id, company_id, number, fence, worker_id, claimed_at, dialed_at, ringing_at, answered_at, ended_at,
+                                       ended_how, fault, settled_by)
+                select (k.l).call_id, (k.l).task_id, (k.l).campaign_id, (k.l).company_id, (k.l).number, (k.l).fence, (k.l).worker_id, (k.l).claimed_at, (k.l).dialed_at,
+                       (k.l).ringing_at, (k.l).answered_at, at, case when k.dialed_at is null then 'expired' else 'unknown' end, 'platform',
+                       case when k.again then 'policy' end
+                from known k
         ), settled as (
             update call_tasks t set
                 state = case when k.again then 'retry' when k.dialed_at is not null then 'unknown' when k.campaign_status = 'cancelled' then 'cancelled'
@@ -585,6 +654,21 @@ begin
             perform complete_if_done(campaign);
         end if;
     end loop;
+end $$;
+
+-- As in 0002; what is cancelled before dialing has had its attempt.
+create or replace function cancel_open_tasks(campaign uuid, at timestamptz) returns void
+language plpgsql as $$
+declare
+    l live_calls;
+begin
+    for l in select * from live_calls v where v.campaign_id = campaign and v.dialed_at is null order by v.call_id for update loop
+        delete from live_calls v where v.call_id = l.call_id;
+        perform end_attempt(l, at, 'cancelled', null, null);
+        update call_tasks t set state = 'cancelled', attempt_count = attempt_count - 1, updated_at = at where t.id = l.task_id;
+    end loop;
+    update call_tasks set state = 'cancelled', ready = false, waiting = false, waiting_for = null, unsettled_since = null, updated_at = at
+    where campaign_id = campaign and (ready or waiting);
 end $$;
 
 -- As in 0005, by that.
