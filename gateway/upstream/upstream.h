@@ -72,6 +72,10 @@ struct str upstream_call_reply(const struct upstream_call *call);
 size_t upstream_call_send(struct upstream_call *call, struct str message);
 void upstream_call_half_close(struct upstream_call *call);
 size_t upstream_call_waiting(const struct upstream_call *call);
+/* Back-pressure of a server stream: while paused the stream's window is not opened again, so that
+ * the service stops by itself. What it may send meanwhile, at most 256 KB, still comes through
+ * on_message. */
+void upstream_call_pause(struct upstream_call *call, bool paused);
 /* RST_STREAM CANCEL; no callback comes any more. Not from inside its own on_done. */
 void upstream_call_cancel(struct upstream_call *call);
 
