@@ -17,6 +17,8 @@ static const char *placeholder(const struct app_setting *setting)
         return " DURATION";
     case APP_SIZE:
         return " SIZE";
+    case APP_RATIO:
+        return " RATIO";
     case APP_BOOL:
         break;
     }
