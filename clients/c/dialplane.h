@@ -171,8 +171,8 @@ dialplane_start_typed(struct dialplane_queue *queue, struct dialplane_client *cl
 
 /* Streams. One thread at a time uses a stream; dialplane_stream_cancel() may come from any. */
 
-/* Opens a call; deadline_ms 0: none. Nothing is known of its fate before the first
- * dialplane_stream_next(). NULL when memory is short. */
+/* Opens a call, without waiting for a connection; deadline_ms 0: none. Nothing is known of its fate
+ * before the first dialplane_stream_next(). NULL when memory is short. */
 struct dialplane_stream *dialplane_stream_start(struct dialplane_client *client, const char *path,
                                                 unsigned deadline_ms);
 /* Sends one message; returns when the service has room for the next. False: the call has ended, and

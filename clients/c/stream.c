@@ -15,11 +15,15 @@ struct dialplane_stream {
     grpc_metadata_array initial_metadata, trailing_metadata;
     grpc_status_code status;
     grpc_slice details;
+    grpc_byte_buffer *opening_message; /* sent with the opening; NULL: none */
+    bool is_opening;                   /* its batch has not been waited for */
     bool asked_initial_metadata, ended_sending, ended;
 };
 
-/* Two tags: the stream's address for the status batch, and this one for everything else. */
+/* Tags: the stream's address for the status batch, one for the opening, which nobody waits for
+ * before he must, and one for everything else. */
 #define STATUS_TAG(stream) ((void *)(stream))
+#define OPENING_TAG(stream) ((void *)&(stream)->opening_message)
 #define STEP_TAG(stream) ((void *)&(stream)->running)
 
 static bool step(struct dialplane_stream *stream, const grpc_op *operations, size_t count)
@@ -32,12 +36,16 @@ static bool step(struct dialplane_stream *stream, const grpc_op *operations, siz
         .success;
 }
 
-struct dialplane_stream *dialplane_stream_start(struct dialplane_client *client, const char *path,
-                                                unsigned deadline_ms)
+/* Takes message (NULL: none), after which nothing more is sent. Returns without waiting for a
+ * connection. */
+static struct dialplane_stream *begin(struct dialplane_client *client, const char *path,
+                                      grpc_byte_buffer *message, unsigned deadline_ms)
 {
     struct dialplane_stream *stream = calloc(1, sizeof(*stream));
-    if (!stream)
+    if (!stream) {
+        grpc_byte_buffer_destroy(message);
         return NULL;
+    }
     stream->client = client;
     stream->queue = grpc_completion_queue_create_for_pluck(NULL);
     stream->running.call =
@@ -50,21 +58,55 @@ struct dialplane_stream *dialplane_stream_start(struct dialplane_client *client,
         .data.recv_status_on_client = {.trailing_metadata = &stream->trailing_metadata,
                                        .status = &stream->status,
                                        .status_details = &stream->details}};
+    const grpc_op opening[] = {
+        client_initial_metadata(client, DIALPLANE_CALL, stream->metadata),
+        {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = message},
+        {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
+    };
+    stream->opening_message = message;
+    stream->ended_sending = message != NULL;
+    stream->is_opening = true;
+    /* A failed opening shows in the status, which dialplane_stream_next() reports. The first
+     * batches of a fresh call are refused only when this code is wrong. */
     if (grpc_call_start_batch(stream->running.call, &status, 1, STATUS_TAG(stream), NULL) !=
-        GRPC_CALL_OK)
-        abort(); /* the first batch of a fresh call is refused only when this code is wrong */
+            GRPC_CALL_OK ||
+        grpc_call_start_batch(stream->running.call, opening, message ? 3 : 1, OPENING_TAG(stream),
+                              NULL) != GRPC_CALL_OK)
+        abort();
     if (!client_enlist(client, &stream->running))
         grpc_call_cancel(stream->running.call, NULL);
-    /* A failed opening shows in the status, which dialplane_stream_next() reports. */
-    const grpc_op opening = client_initial_metadata(client, DIALPLANE_CALL, stream->metadata);
-    step(stream, &opening, 1);
     return stream;
+}
+
+static void wait_for_opening(struct dialplane_stream *stream)
+{
+    if (stream->is_opening)
+        grpc_completion_queue_pluck(stream->queue, OPENING_TAG(stream),
+                                    gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+    stream->is_opening = false;
+}
+
+struct dialplane_stream *dialplane_stream_start(struct dialplane_client *client, const char *path,
+                                                unsigned deadline_ms)
+{
+    return begin(client, path, NULL, deadline_ms);
+}
+
+struct dialplane_stream *dialplane_stream_open(struct dialplane_client *client, const char *path,
+                                               const ProtobufCMessage *request,
+                                               unsigned deadline_ms)
+{
+    return begin(client, path, message_pack(request), deadline_ms);
 }
 
 static bool send_buffer(struct dialplane_stream *stream, grpc_byte_buffer *sent)
 {
     const grpc_op operation = {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = sent};
-    bool ok = !stream->ended && !stream->ended_sending && step(stream, &operation, 1);
+    bool ok = !stream->ended && !stream->ended_sending;
+    if (ok) {
+        wait_for_opening(stream);
+        ok = step(stream, &operation, 1);
+    }
     grpc_byte_buffer_destroy(sent);
     return ok;
 }
@@ -85,17 +127,8 @@ bool dialplane_stream_end_sending(struct dialplane_stream *stream)
     if (stream->ended || stream->ended_sending)
         return !stream->ended;
     stream->ended_sending = true;
+    wait_for_opening(stream);
     return step(stream, &operation, 1);
-}
-
-struct dialplane_stream *dialplane_stream_open(struct dialplane_client *client, const char *path,
-                                               const ProtobufCMessage *request,
-                                               unsigned deadline_ms)
-{
-    struct dialplane_stream *stream = dialplane_stream_start(client, path, deadline_ms);
-    if (stream && dialplane_stream_send(stream, request))
-        dialplane_stream_end_sending(stream);
-    return stream;
 }
 
 /* NULL: the call has ended, with its status in the stream. */
@@ -191,7 +224,10 @@ void dialplane_stream_close(struct dialplane_stream *stream)
         grpc_completion_queue_pluck(stream->queue, STATUS_TAG(stream),
                                     gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
     }
+    wait_for_opening(stream);
     client_delist(stream->client, &stream->running);
+    if (stream->opening_message)
+        grpc_byte_buffer_destroy(stream->opening_message);
     grpc_slice_unref(stream->details);
     grpc_metadata_array_destroy(&stream->initial_metadata);
     grpc_metadata_array_destroy(&stream->trailing_metadata);

@@ -101,6 +101,20 @@ static void put_rest(struct making *making, struct str wire, const struct schema
     }
 }
 
+/* One JSON value and nothing behind it. */
+static bool is_one_value(struct making *making, struct str text, struct err *err)
+{
+    const struct schema_message *value =
+        schema_find_message(making->cli->schema, STR_LITERAL("google.protobuf.Value"));
+    struct violations ignored;
+    struct buf wire;
+    violations_init(&ignored, making->cli->arena, 1);
+    buf_init(&wire, (size_t)64 << 20);
+    bool ok = json_parse(making->cli->schema, value, text, NULL, &wire, &ignored, err);
+    buf_done(&wire);
+    return ok;
+}
+
 /* A field whose value is JSON, or @FILE with it. */
 static bool put_json(struct making *making, const struct schema_field *field, const char *value,
                      const char *path, struct buf *out)
@@ -120,6 +134,8 @@ static bool put_json(struct making *making, const struct schema_field *field, co
             wire_put_bytes(out, field->number, buf_str(&wire));
         if (ok)
             add_violations(making, &found, path);
+    } else if (!is_one_value(making, text, &err)) {
+        ok = false;
     } else {
         /* Lists and maps have no message of their own: as the one member of what holds them. */
         const struct schema_message *holder =

@@ -28,7 +28,7 @@ struct upload {
     int file;
     int64_t size, sent; /* size -1: not known */
     int64_t drawn_us, began_us;
-    bool shows_progress;
+    bool shows_progress, is_sent; /* is_sent: all of the file; the service may be storing it */
     struct screen screen;
 };
 
@@ -158,7 +158,7 @@ static bool upload_file(struct upload *upload, struct dialplane_client *client,
     upload->began_us = clock_system()->monotonic_us(clock_system());
     bool ok = send_file(upload, stream, failure);
     if (ok) {
-        dialplane_stream_end_sending(stream);
+        upload->is_sent = dialplane_stream_end_sending(stream);
         draw(upload, true);
         ok = dialplane_stream_next_bytes(stream, ret_answer, &error);
         if (!ok && error.code == 0)
@@ -274,7 +274,9 @@ int run_upload(struct cli *cli, const struct invocation *invocation)
     if (upload.file > STDIN_FILENO)
         close(upload.file);
     if (!ok && interrupt_happened()) {
-        fprintf(stderr, "dialplane: stopped; nothing was stored\n");
+        fprintf(stderr, "dialplane: stopped; %s\n",
+                upload.is_sent ? "all of the file was sent: look whether its rows were stored"
+                               : "nothing was stored");
         return EXIT_INTERRUPTED;
     }
     if (!ok)

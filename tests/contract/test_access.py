@@ -468,3 +468,19 @@ def test_a_stream_ends_with_its_token(closed, issuer, owned):
         assert not other.is_closed
     problem = httpx.get(url, headers={**accept, **bearer(short)})
     assert problem.status_code == 401
+
+
+# --- The command line -------------------------------------------------------------------------------------------------
+
+def test_the_command_line_shows_its_token(closed, issuer, owned, tmp_path):
+    """0 done, 3 not there (another company's), 7 not allowed; the token itself is never said."""
+    from test_cli import DENIED, NOT_FOUND, Cli
+    ours, theirs = (one["company"] for one in owned)
+    cli = Cli(closed.http, tmp_path)
+    viewer = {"DIALPLANE_TOKEN": issuer.token("viewer", company=ours)}
+    assert cli.wrong("company", "list", status=DENIED)
+    assert "nonsense" not in cli.wrong("company", "list", "--token", "nonsense", status=DENIED)
+    assert cli.json("company", "get", ours, environment=viewer)["id"] == ours
+    assert cli.wrong("company", "get", theirs, environment=viewer, status=NOT_FOUND)
+    said = cli.wrong("company", "delete", ours, "--yes", environment=viewer, status=DENIED)
+    assert viewer["DIALPLANE_TOKEN"] not in said

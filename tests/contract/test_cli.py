@@ -17,6 +17,7 @@ import threading
 import time
 import uuid
 
+import grpc
 import pytest
 
 from clients import NOBODY
@@ -232,6 +233,7 @@ def test_skillbase(cli, api, company, tmp_path):
 
 
 def test_campaign(cli, api, company, skillbase):
+    assert "--retry-policy" in cli.wrong("campaign", "create", "--retry-policy", '{}, "name": "x"', status=INVALID)
     made = cli.json("campaign", "create", "--company", company["slug"], "--skillbase", f"{company['slug']}/{skillbase['slug']}", "--name",
                     f"Calls {company['slug']}", "--days-of-week", "monday", "--days-of-week", "friday", "--calls-per-minute", "60",
                     "--retry-policy", '{"busy": {"delay_minutes": 5}}', "--start-time", "2026-01-17T09:30:00+02:00")
@@ -345,15 +347,15 @@ def test_tables(cli, api, company):
 
 
 class Terminal:
-    """The program in a terminal of its own."""
+    """The program in a terminal of its own, which is its controlling one: Ctrl-C is a signal."""
 
     def __init__(self, cli, *arguments, columns=100, environment=None):
         self.output = b""
-        self.pid, self.master = pty.fork()
-        if self.pid == 0:
-            os.execve(PROGRAM, [PROGRAM, *map(str, arguments)], {**cli.environment, **(environment or {})})
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
-        self.status = None
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+        self.process = subprocess.Popen(["setsid", "--ctty", PROGRAM, *map(str, arguments)], stdin=slave, stdout=slave, stderr=slave,
+                                        env={**cli.environment, **(environment or {})})
+        os.close(slave)
 
     def read(self, seconds=0.1):
         """Takes what is there; False at the end."""
@@ -375,25 +377,17 @@ class Terminal:
     def write(self, text):
         os.write(self.master, text.encode())
 
-    def end(self, seconds=SECONDS):
-        until = time.monotonic() + seconds
+    def end(self):
+        until = time.monotonic() + SECONDS
         while self.read() and time.monotonic() < until:
             pass
-
-        def ended():
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.status = os.waitstatus_to_exitcode(status)
-            return pid
-        wait_until(ended, seconds, "the end of the program")
-        os.close(self.master)
-        return self.status
+        return self.process.wait(SECONDS)
 
     def close(self):
-        if self.status is None:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-            os.close(self.master)
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.master)
 
 
 @pytest.fixture
@@ -577,10 +571,8 @@ def test_a_name_that_is_not_unique(cli, api, company):
 
 def test_nobody_answers(cli):
     port = free_ports(4)
-    began = time.monotonic()
     said = cli.wrong("company", "list", "--server", f"127.0.0.1:{port}", status=UNAVAILABLE)
     assert f"127.0.0.1:{port + 1}" in said and "cannot be reached" in said
-    assert time.monotonic() - began < 30  # at once, not when the time is up
 
 
 def test_no_answer_in_time(cli):
@@ -660,6 +652,35 @@ def test_a_token_stays_a_secret(platform, cli, tmp_path):
     path.write_text("[default]\ntoken = s3cr3t\nwhat is this s3cr3t\n")
     said = cli.wrong("company", "list", status=USAGE)
     assert "line 3" in said and "s3cr3t" not in said
+
+
+class Recorder(grpc.GenericRpcHandler):
+    """A service that answers everything with an empty message, and keeps what came with it."""
+
+    def __init__(self):
+        self.metadata = []
+
+    def service(self, details):
+        def answer(_, context):
+            self.metadata.append(dict(context.invocation_metadata()))
+            return b""
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+def test_a_token_goes_along(cli):
+    from concurrent.futures import ThreadPoolExecutor
+    recorder = Recorder()
+    server = grpc.server(ThreadPoolExecutor(2), handlers=[recorder])
+    address = "127.0.0.1:%d" % server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        where = f"skillbase={address},campaign={address},analytics={address}"
+        cli.run("company", "list", "--server", where)
+        cli.run("company", "list", "--server", where, "--token", "from.a-flag")
+        cli.run("company", "list", "--server", where, environment={"DIALPLANE_TOKEN": "from-the-environment"})
+    finally:
+        server.stop(None).wait()
+    assert [m.get("authorization") for m in recorder.metadata] == [None, "Bearer from.a-flag", "Bearer from-the-environment"]
 
 
 # --- watching --------------------------------------------------------------------------------------------------------------------------
@@ -835,6 +856,15 @@ def test_watch_goes_on_after_a_break(platform, running, api, company):
         relay.close()
     assert status == OK and "trying again" in errors
     assert watch.output.count(b"Hello number 0") == 1 and watch.output.count(b"Still here") == 1
+
+
+def test_install(tmp_path):
+    subprocess.run(["cmake", "--install", str(ROOT / "build" / PRESET), "--component", "cli", "--prefix", str(tmp_path)], check=True, timeout=SECONDS,
+                   stdout=subprocess.DEVNULL)
+    for name in ("share/man/man1/dialplane.1", "share/bash-completion/completions/dialplane", "share/zsh/site-functions/_dialplane",
+                 "share/fish/vendor_completions.d/dialplane.fish"):
+        assert (tmp_path / name).stat().st_size > 1000
+    assert subprocess.run([tmp_path / "bin" / "dialplane", "version"], capture_output=True, timeout=SECONDS, check=True).stdout.startswith(b"dialplane ")
 
 
 # --- the README ------------------------------------------------------------------------------------------------------------------------
