@@ -42,10 +42,6 @@ static const char *form_suffix(const struct writer *writer, const struct schema_
         return "Create";
     case OPENAPI_UPDATE:
         return "Update";
-    case OPENAPI_BODY: {
-        const struct openapi_use *use = &writer->uses[message - writer->schema->messages];
-        return use->answer || use->input ? "Body" : "";
-    }
     case OPENAPI_INPUT:
         return writer->uses[message - writer->schema->messages].answer ? "Input" : "";
     case OPENAPI_ANSWER:
@@ -333,11 +329,10 @@ static bool has_field(const struct writer *writer, const struct schema_message *
         return true;
     case OPENAPI_UPDATE:
         return !field->output_only && !field->immutable;
-    case OPENAPI_BODY:
+    case OPENAPI_INPUT:
         if (body && is_path_variable(body, field->name))
             return false;
         break;
-    case OPENAPI_INPUT:
     case OPENAPI_CREATE:
         break;
     }
@@ -482,8 +477,6 @@ void write_schemas(struct writer *writer)
             write_message_schema(writer, message, OPENAPI_ANSWER);
         if (use->input)
             write_message_schema(writer, message, OPENAPI_INPUT);
-        if (use->body)
-            write_message_schema(writer, message, OPENAPI_BODY);
         if (use->create)
             write_message_schema(writer, message, OPENAPI_CREATE);
         if (use->update)

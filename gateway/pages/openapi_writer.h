@@ -12,9 +12,7 @@
  * creates has the required ones, one that changes has what is changed. */
 enum openapi_form {
     OPENAPI_ANSWER,
-    OPENAPI_INPUT,  /* within a body */
-    OPENAPI_BODY,   /* a whole body, without what stands in the path: "FinishTaskRequest", or
-                       "FinishTaskRequestBody" where others hold such messages whole */
+    OPENAPI_INPUT,  /* within a body, or a whole body */
     OPENAPI_CREATE, /* the resource that a POST carries: "CompanyCreate" */
     OPENAPI_UPDATE, /* the resource that a PUT or PATCH carries: "CompanyUpdate" */
 };
