@@ -2,7 +2,7 @@
 
 A new method needs one step here (a line `tour.do("<Method>", …)`); then record, build again, and commit the new file:
 
-    DIALPLANE_RECORD_EXAMPLES=1 ./dev test contract/openapi
+    DIALPLANE_RECORD_EXAMPLES=1 ./dev test contract/openapi       (=all: also those that have not changed)
 
 test_openapi.py makes the same tour with every run and says which operation has no step, no example, or one that has become untrue."""
 
@@ -279,12 +279,24 @@ def run(platform, api, document, unique=None):
     return tour.steps
 
 
-def write(steps):
-    """Into the tree, one member a line, as gateway/pages/openapi_examples.c reads them."""
+def same_shape(old, new):
+    """Whether two values have the same keys all the way down."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(same_shape(old[key], new[key]) for key in old)
+    if isinstance(old, list) and isinstance(new, list):
+        return not old or not new or same_shape(old[0], new[0])
+    return True
+
+
+def write(steps, everything):
+    """Into the tree, one member a line, as gateway/pages/openapi_examples.c reads them: what is new or has other keys than before, or everything."""
     FOLDER.mkdir(exist_ok=True)
     for old in FOLDER.glob("*.json"):
         if old.stem not in steps:
             old.unlink()
     for operation, step in steps.items():
+        file = FOLDER / f"{operation}.json"
+        if not everything and file.exists() and same_shape(json.loads(file.read_text()), step):
+            continue
         lines = ",\n".join(f'"{part}": {json.dumps(value, ensure_ascii=False)}' for part, value in step.items())
-        (FOLDER / f"{operation}.json").write_text(f"{{\n{lines}\n}}\n")
+        file.write_text(f"{{\n{lines}\n}}\n")

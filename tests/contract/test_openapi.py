@@ -10,7 +10,7 @@ import openapi
 
 ADVICE = ("add a step to tests/contract/examples.py, record with DIALPLANE_RECORD_EXAMPLES=1 ./dev test contract/openapi, and commit the new "
           "files of gateway/pages/examples")
-RECORD = os.environ.get("DIALPLANE_RECORD_EXAMPLES") == "1"
+RECORD = os.environ.get("DIALPLANE_RECORD_EXAMPLES", "")
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +22,16 @@ def document(platform):
 def steps(platform, api, document):
     steps = examples.run(platform, api, document, unique="" if RECORD else None)
     if RECORD:
-        examples.write(steps)
+        examples.write(steps, RECORD == "all")
         pytest.skip("recorded: build again, and test without DIALPLANE_RECORD_EXAMPLES")
     return steps
+
+
+@pytest.fixture(autouse=True)
+def recording(request):
+    """While the examples are recorded nothing else is tested."""
+    if RECORD:
+        request.getfixturevalue("steps")
 
 
 def test_every_operation_is_on_the_tour(document, steps):
