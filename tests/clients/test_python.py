@@ -27,7 +27,7 @@ def client(dialplane, platform):
 
 
 def test_the_whole_way(platform, api):
-    said = built.run("/usr/bin/python3", ROOT / "clients/python/example.py", "--port", platform.port, timeout=150, PYTHONPATH=str(built.python_package()))
+    said = built.run("/usr/bin/python3", ROOT / "clients/python/example.py", "--port", platform.port, timeout=300, PYTHONPATH=str(built.python_package()))
     assert "refused: campaign.daily_start_time must be" in said and "uploaded: 2 of 3; Row 4" in said, said
     flow.check(api, json.loads(said.splitlines()[-1]))
     campaign = flow.campaign_of(api, "Glamour ")

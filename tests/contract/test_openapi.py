@@ -158,3 +158,19 @@ def test_the_description_has_a_tag(api):
     first = api.get("/openapi.json")
     again = api.client.get("/openapi.json", headers={"if-none-match": first.headers["etag"]})
     assert again.status_code == 304 and not again.content
+
+
+def test_an_answer_that_is_not_described_is_found(api, document):
+    """The judge of every other test (openapi.Document.check) does judge."""
+    good = api.client.get("/api/companies", params={"limit": 1})
+    document.check(good)
+    narrow = openapi.Document(json.loads(json.dumps(document.document)))
+    del narrow.operations["ListCompanies"][2]["responses"]["200"]
+    with pytest.raises(AssertionError, match="which /openapi.json does not know of ListCompanies"):
+        narrow.check(good)
+    narrow = openapi.Document(json.loads(json.dumps(document.document)))
+    for key in ("properties", "required"):
+        schema = narrow.strict["components"]["schemas"]["ListCompaniesResponse"]
+        schema[key] = {k: v for k, v in schema[key].items() if k != "total"} if key == "properties" else [k for k in schema[key] if k != "total"]
+    with pytest.raises(AssertionError, match="'total' was unexpected"):
+        narrow.check(good)
