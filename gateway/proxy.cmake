@@ -11,13 +11,13 @@ function(dialplane_gateway_part name)
 endfunction()
 
 dialplane_gateway_part(policy
-  SOURCES cors.c etag.c identity.c media.c problem.c
-  LINK dialplane_base)
+  SOURCES cors.c credentials.c etag.c identity.c media.c problem.c
+  LINK dialplane_app dialplane_base)
 dialplane_gateway_part(route
   SOURCES bind.c multipart.c percent.c router.c template.c transcode.c
   LINK dialplane_gateway_policy dialplane_json dialplane_schema dialplane_base)
 dialplane_gateway_part(upstream
-  SOURCES backend.c call.c channel.c resolve.c session.c status.c
+  SOURCES backend.c call.c channel.c exporter.c health.c resolve.c session.c status.c
   LINK dialplane_gateway_route dialplane_gateway_http dialplane_loop PkgConfig::NGHTTP2 PkgConfig::LIBEVENT_EXTRA)
 dialplane_gateway_part(call
   SOURCES request.c stats.c unary.c upload.c
