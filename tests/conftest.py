@@ -20,7 +20,6 @@ import openapi
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "tests" / "samples"
 PRESET = os.environ.get("DIALPLANE_PRESET", "release")
-STREAMS = {"text/event-stream", "application/x-ndjson"}
 SKILLBASE_CONFIG = json.loads((SAMPLES / "skillbase_salon.json").read_text())
 
 
@@ -203,9 +202,9 @@ class Api:
         """Every answer is one that /openapi.json describes."""
         if self.document is None:
             self.document = openapi.Document.of(self.url)
-        if not set(answer.headers.get("content-type", "").split(";")) & STREAMS:
-            answer.read()
-            self.document.check(answer)
+        if answer.headers.get("content-type", "").split(";")[0] in ("application/json", "application/problem+json"):
+            answer.read()  # streams and files are read by the test, as it likes
+        self.document.check(answer)
 
     def request(self, method, path, **arguments):
         return self.client.request(method, path, **arguments)

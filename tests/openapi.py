@@ -65,11 +65,12 @@ class Document:
             return
         what = f"{request.method} {request.url.path} answered {answer.status_code}"
         described = operation["responses"].get(str(answer.status_code))
-        assert described is not None, (f"{what}, which /openapi.json does not know of {operation['operationId']}: {answer.text[:300]}\n"
+        assert described is not None, (f"{what}, which /openapi.json does not know of {operation['operationId']}\n"
                                        "A reason that the method can answer is named in error_reasons in its .proto.")
         described = self.resolve(described)
         kind = answer.headers.get("content-type", "").split(";")[0]
-        assert kind in described.get("content", {"": None}), f"{what} as {kind or 'nothing'}, which /openapi.json does not know"
+        kinds = {name.split(";")[0] for name in described.get("content", {"": None})}
+        assert kind in kinds, f"{what} as {kind or 'nothing'}, which /openapi.json does not know"
         if kind not in ("application/json", "application/problem+json") or len(answer.content) > LARGEST_CHECKED:
             return
         wrong = self.problems(described["content"][kind]["schema"], answer.json(), strict=kind == "application/json")

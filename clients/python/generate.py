@@ -79,6 +79,8 @@ class Writer:
     def type_of(self, field):
         if field.type == 11:
             name = field.type_name
+            if name not in self.messages and name.endswith("Entry"):  # a map
+                return "Mapping[str, Any]"
             if name == ".google.protobuf.Timestamp":
                 kind = "datetime | str"
             elif name in self.messages:

@@ -234,7 +234,7 @@ static void write_request_body(struct writer *writer, const struct operation *op
     write_open(writer, '{');
     write_key(writer, "schema");
     if (!binding->body_field)
-        write_body_reference(writer, operation->method->input, OPENAPI_INPUT);
+        write_body_reference(writer, operation->method->input, OPENAPI_BODY);
     else if (binding->body_field->type == SCHEMA_MESSAGE)
         write_body_reference(writer, binding->body_field->message,
                              strcmp(binding->verb, "POST") ? OPENAPI_UPDATE : OPENAPI_CREATE);

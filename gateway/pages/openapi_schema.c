@@ -37,13 +37,16 @@ static const char *inline_schema(enum schema_well_known well_known)
 static const char *form_suffix(const struct writer *writer, const struct schema_message *message,
                                enum openapi_form form)
 {
+    const struct openapi_use *use = &writer->uses[message - writer->schema->messages];
     switch (form) {
     case OPENAPI_CREATE:
         return "Create";
     case OPENAPI_UPDATE:
         return "Update";
     case OPENAPI_INPUT:
-        return writer->uses[message - writer->schema->messages].answer ? "Input" : "";
+        return use->answer || use->body ? "Input" : "";
+    case OPENAPI_BODY:
+        return use->answer ? "Body" : "";
     case OPENAPI_ANSWER:
         break;
     }
@@ -234,8 +237,8 @@ static void write_documentation(struct writer *writer, const struct schema_field
         write_bool(writer, true);
     }
     /* An answer has its value, and what an update leaves out stays as it is. */
-    if (field->rules.default_json &&
-        (writer->form == OPENAPI_INPUT || writer->form == OPENAPI_CREATE))
+    if (field->rules.default_json && writer->form != OPENAPI_ANSWER &&
+        writer->form != OPENAPI_UPDATE)
         write_default(writer, field);
 }
 
@@ -329,10 +332,11 @@ static bool has_field(const struct writer *writer, const struct schema_message *
         return true;
     case OPENAPI_UPDATE:
         return !field->output_only && !field->immutable;
-    case OPENAPI_INPUT:
+    case OPENAPI_BODY:
         if (body && is_path_variable(body, field->name))
             return false;
         break;
+    case OPENAPI_INPUT:
     case OPENAPI_CREATE:
         break;
     }
@@ -477,6 +481,8 @@ void write_schemas(struct writer *writer)
             write_message_schema(writer, message, OPENAPI_ANSWER);
         if (use->input)
             write_message_schema(writer, message, OPENAPI_INPUT);
+        if (use->body)
+            write_message_schema(writer, message, OPENAPI_BODY);
         if (use->create)
             write_message_schema(writer, message, OPENAPI_CREATE);
         if (use->update)

@@ -38,7 +38,7 @@ static void mark_binding(const struct schema *schema, struct openapi_use *uses,
         return;
     if (binding->body_whole) {
         uses[method->input - schema->messages].body = binding;
-        mark(schema, uses, method->input, false);
+        mark_nested(schema, uses, method->input, false);
     } else if (binding->body_field && binding->body_field->type == SCHEMA_MESSAGE) {
         const struct schema_message *resource = binding->body_field->message;
         struct openapi_use *use = &uses[resource - schema->messages];

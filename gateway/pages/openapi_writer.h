@@ -12,7 +12,8 @@
  * creates has the required ones, one that changes has what is changed. */
 enum openapi_form {
     OPENAPI_ANSWER,
-    OPENAPI_INPUT,  /* within a body, or a whole body */
+    OPENAPI_INPUT,  /* within a body */
+    OPENAPI_BODY,   /* a request as a whole, without what stands in the path */
     OPENAPI_CREATE, /* the resource that a POST carries: "CompanyCreate" */
     OPENAPI_UPDATE, /* the resource that a PUT or PATCH carries: "CompanyUpdate" */
 };
@@ -20,8 +21,7 @@ enum openapi_form {
 /* In which forms one message occurs. */
 struct openapi_use {
     bool answer, input, create, update;
-    const struct schema_binding *body; /* the whole body of this binding, whose path variables it
-                                          lacks; NULL: none */
+    const struct schema_binding *body; /* whose whole body it is; NULL: of none */
 };
 
 struct writer {

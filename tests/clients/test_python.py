@@ -4,6 +4,7 @@ import json
 import threading
 import uuid
 from concurrent import futures
+from datetime import datetime, timezone
 
 import grpc
 import pytest
@@ -26,7 +27,7 @@ def client(dialplane, platform):
 
 
 def test_the_whole_way(platform, api):
-    said = built.run("/usr/bin/python3", ROOT / "clients/python/example.py", "--port", platform.port, timeout=150, PYTHONPATH=str(built.python_package()))
+    said = built.run("/usr/bin/python3", ROOT / "clients/python/example.py", "--port", platform.port, timeout=300, PYTHONPATH=str(built.python_package()))
     assert "refused: campaign.daily_start_time must be" in said and "uploaded: 2 of 3; Row 4" in said, said
     flow.check(api, json.loads(said.splitlines()[-1]))
     campaign = flow.campaign_of(api, "Glamour ")
@@ -74,6 +75,14 @@ def test_values_and_pages(dialplane, client, api):
     [first] = client.skillbase.list_skillbases(company_id=company["id"], limit=1).items
     changed = client.skillbase.update_skillbase(first.id, {"description": "Changed"}, update_mask=["description"])
     assert dialplane.to_dict(changed)["description"] == "Changed"
+    campaign = client.campaign.create_campaign({
+        "company_id": company["id"], "skillbase_id": first.id, "name": "All kinds of values", "start_time": datetime(2026, 3, 2, 10, tzinfo=timezone.utc),
+        "days_of_week": ["monday", 5], "retry_policy": {"busy": {"delay_minutes": 5}}})
+    assert campaign.start_time.ToJsonString() == "2026-03-02T10:00:00Z" and list(campaign.days_of_week) == [1, 5]
+    assert campaign.retry_policy["busy"].delay_minutes == 5
+    stored = client.company.get_company(company["id"])
+    stored.settings["deep"] = {"list": [1, "two", None]}
+    assert dialplane.to_dict(client.company.update_company(stored.id, stored))["settings"] == {"deep": {"list": [1, "two", None]}}
 
 
 class Breaking:

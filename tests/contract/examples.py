@@ -2,7 +2,7 @@
 
 A new method needs one step here (a line `tour.do("<Method>", …)`); then record, build again, and commit the new file:
 
-    DIALPLANE_RECORD_EXAMPLES=1 ./dev test contract/openapi
+    DIALPLANE_RECORD_EXAMPLES=1 ./dev test contract/openapi       (=all: also those that have not changed)
 
 test_openapi.py makes the same tour with every run and says which operation has no step, no example, or one that has become untrue."""
 
@@ -39,7 +39,9 @@ class Tour:
         expected = status or next(int(code) for code in described["responses"] if code.startswith("2"))
         assert answer.status_code == expected, f"{operation}: {answer.status_code} {answer.text}"
         step = self.steps.setdefault(operation, {})
-        value = answer.json() if answer.content else None
+        value = None
+        if answer.content:
+            value = answer.json() if "json" in answer.headers["content-type"] else answer.text
         if expected >= 400:
             step["conflict"] = value
             return value
@@ -52,14 +54,23 @@ class Tour:
             step["answer"] = value
         return value
 
-    def watch(self, operation, call):
-        """Both kinds of stream of a call that has ended, to their end."""
+    def watch(self, operation, path=None, query=None, messages=None):
+        """Both kinds of stream, to their end, or to so many messages."""
+        if operation not in self.document.operations:
+            return
         _, template, _ = self.document.operations[operation]
-        step = self.steps.setdefault(operation, {"path.call_id": call})
-        for part, kind in (("lines", "application/x-ndjson"), ("events", "text/event-stream")):
-            with self.api.client.stream("GET", template.replace("{call_id}", call), headers={"accept": kind}) as answer:
+        step = self.steps.setdefault(operation, {f"path.{name}": value for name, value in (path or {}).items()})
+        url = re.sub(r"\{(\w+)\}", lambda match: str(path[match.group(1)]), template)
+        for part, kind, end in (("lines", "application/x-ndjson", "\n"), ("events", "text/event-stream", "\n\n")):
+            text = ""
+            with self.api.client.stream("GET", url, params=query, headers={"accept": kind}, timeout=60) as answer:
                 assert answer.status_code == 200 and answer.headers["content-type"] == kind
-                step[part] = answer.read().decode()
+                for piece in answer.iter_text():
+                    text += piece
+                    if messages and text.count(end) >= messages:
+                        text = end.join(text.split(end)[:messages]) + end
+                        break
+            step[part] = text
 
     def problem(self, status, verb, path, **request):
         answer = self.api.request(verb, path, **request)
@@ -116,6 +127,33 @@ def suppressions(tour, company):
     tour.do("DeleteSuppression", path={**where, "id": added["id"]})
 
 
+def prices(tour, company):
+    where = {"company_id": company["id"]}
+    list_of = {"stt_minute": 0.004, "llm_million_input_tokens": 0.05, "llm_million_output_tokens": 0.08, "tts_thousand_characters": 0.015,
+               "livekit_minute": 0.004}
+    later = tour.do("SetPrices", path=where, json={**list_of, "valid_from": "2099-01-01T00:00:00Z"})
+    if later is None:
+        return
+    now = tour.do("SetPrices", path=where, json={**list_of, "valid_from": "2026-01-01T00:00:00Z"})
+    tour.do("ListPrices", path=where)
+    tour.do("DeletePrices", 409, path={**where, "id": now["id"]})
+    tour.do("DeletePrices", path={**where, "id": later["id"]})
+
+
+def uploads(tour, campaign, uploaded):
+    """What is known of the upload of the call list, which had a bad row; and one that is undone."""
+    where = {"campaign_id": campaign["id"]}
+    one = {**where, "id": uploaded["upload_id"]}
+    tour.do("GetUpload", path=one)
+    tour.do("ListUploads", path=where)
+    tour.watch("WatchUpload", one)
+    tour.do("DownloadUploadErrors", path=one)
+    tour.do("ExportTasks", path=where)
+    if "DeleteUpload" in tour.document.operations:
+        second = tour.api.upload(campaign, "phone_number\n+12015550177\n")
+        tour.do("DeleteUpload", path={**where, "id": second["upload_id"]})
+
+
 def campaigns(tour, company, skillbase):
     campaign = tour.do("CreateCampaign", json={
         "company_id": company["id"], "skillbase_id": skillbase["id"], "name": "Reminders", "description": "A day before each appointment",
@@ -124,7 +162,8 @@ def campaigns(tour, company, skillbase):
         "retry_policy": {"busy": {"delay_minutes": 5, "max_attempts": 2}}})
     where = {"id": campaign["id"]}
     tour.do("StartCampaign", 409, path=where)  # there are no tasks yet
-    tour.do("UploadCallList", path={"campaign_id": campaign["id"]}, content=CONTACTS, headers={"content-type": "text/csv"})
+    uploaded = tour.do("UploadCallList", path={"campaign_id": campaign["id"]}, content=CONTACTS, headers={"content-type": "text/csv"})
+    uploads(tour, campaign, uploaded)
     tour.do("UpdateCampaign", path=where, json={"calls_per_minute": 60000, "retry_delay_minutes": 60})
     tour.do("SimulateCampaign", path=where, json={"mean_call_seconds": 90, "mean_ring_seconds": 20, "share_answered": 0.5})
     tour.do("StartCampaign", path=where)
@@ -133,13 +172,14 @@ def campaigns(tour, company, skillbase):
     tour.do("StartCampaign", path=where)
     tour.do("GetCampaign", path=where)
     tour.do("ListCampaigns", query={"company_id": company["id"]})
-    return campaign
+    return {**campaign, "upload_id": uploaded["upload_id"]}
 
 
 def dispatch(tour, campaign):
     """One call that is answered, and one whose agent is lost: (the first call's claim, the second's)."""
     claim = {"worker_id": "agent-1", "wait_ms": 10000, "campaign_id": campaign["id"]}
     lost = tour.do("ClaimTasks", json={**claim, "max": 1})["tasks"][0]
+    tour.do("DeleteUpload", 409, path={"campaign_id": campaign["id"], "id": campaign["upload_id"]})  # one of its tasks is in an agent's hands
     tour.do("BeginDial", path={"call_id": lost["call_id"]}, json={"fence": lost["fence"]})
     psql(tour.platform, f"update live_calls set lease_until = now() - interval '1 second' where call_id = '{lost['call_id']}'")
     task = {"campaign_id": campaign["id"], "id": lost["task_id"]}
@@ -155,6 +195,7 @@ def dispatch(tour, campaign):
     held = tour.do("ClaimTasks", json={**claim, "max": 1})["tasks"][0]
     call, fence = {"call_id": held["call_id"]}, {"fence": held["fence"]}
     tour.do("BeginDial", path=call, json=fence)
+    tour.do("BeginDialBatch", json={"calls": [{**call, **fence}, {**call, "call_id": lost["call_id"], "fence": lost["fence"]}]})
     tour.do("BeginDial", 409, path=call, json={"fence": held["fence"] + 1})
     tour.do("ReportProgress", path=call, json={**fence, "stage": "ringing"})
     tour.do("ReportProgress", path=call, json={**fence, "stage": "answered"})
@@ -179,13 +220,17 @@ def analytics(tour, company, skillbase, campaign, held):
     tour.do("ReportCallEventBatch", path=call, json={"events": [started, *said, ended]})
     tour.do("ReportCallEventBatch", 409, path=call, json={"events": [{**ended, "seq": 9}]})
     tour.do("FinishTask", path=call, json={"fence": held["fence"], "disposition": "answered", "outcome": "success"})
+    tour.do("FinishTaskBatch", json={"calls": [{**call, "fence": held["fence"], "disposition": "answered", "outcome": "success"}]})
     tour.do("FinishTask", 409, path=call, json={"fence": held["fence"], "disposition": "busy"})
-    tour.watch("WatchCall", held["call_id"])
-    tour.watch("WatchCall2", held["call_id"])
+    tour.watch("WatchCall", call)
+    tour.watch("WatchCall2", call)
+    tour.watch("WatchLive", query={"company_id": company["id"]}, messages=2)
+    tour.watch("WatchLive2", query={"company_id": company["id"]}, messages=2)
     one = {"id": held["call_id"]}
     tour.do("GetCall", path=one)
     tour.do("GetCallMetrics", path=one)
     mine = {"campaign_id": campaign["id"]}
+    tour.do("ExportCalls", query=mine)
     day = held["lease_expires_at"][:10]
     tour.do("ListCalls", query=mine)
     tour.do("GetMetrics", query=mine)
@@ -229,6 +274,7 @@ def run(platform, api, document, unique=None):
     company = companies(tour)
     skillbase = skillbases(tour, company)
     suppressions(tour, company)
+    prices(tour, company)
     campaign = campaigns(tour, company, skillbase)
     held = dispatch(tour, campaign)
     analytics(tour, company, skillbase, campaign, held)
@@ -238,12 +284,24 @@ def run(platform, api, document, unique=None):
     return tour.steps
 
 
-def write(steps):
-    """Into the tree, one member a line, as gateway/pages/openapi_examples.c reads them."""
+def same_shape(old, new):
+    """Whether two values have the same keys all the way down."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(same_shape(old[key], new[key]) for key in old)
+    if isinstance(old, list) and isinstance(new, list):
+        return not old or not new or same_shape(old[0], new[0])
+    return True
+
+
+def write(steps, everything):
+    """Into the tree, one member a line, as gateway/pages/openapi_examples.c reads them: what is new or has other keys than before, or everything."""
     FOLDER.mkdir(exist_ok=True)
     for old in FOLDER.glob("*.json"):
         if old.stem not in steps:
             old.unlink()
     for operation, step in steps.items():
+        file = FOLDER / f"{operation}.json"
+        if not everything and file.exists() and same_shape(json.loads(file.read_text()), step):
+            continue
         lines = ",\n".join(f'"{part}": {json.dumps(value, ensure_ascii=False)}' for part, value in step.items())
-        (FOLDER / f"{operation}.json").write_text(f"{{\n{lines}\n}}\n")
+        file.write_text(f"{{\n{lines}\n}}\n")

@@ -23,7 +23,11 @@ def fill(message: Message, values: Mapping[str, Any]) -> Message:
 def _set(message, field, value):
     target = getattr(message, field.name)
     if field.message_type and field.message_type.GetOptions().map_entry:
-        target.update(value)
+        for key, item in value.items():
+            if field.message_type.fields_by_name["value"].message_type:
+                _put(target[key], item)
+            else:
+                target[key] = item
     elif field.label == field.LABEL_REPEATED:
         for item in value:
             if field.message_type:
