@@ -1,6 +1,7 @@
 #include "gateway/call/request.h"
 
 #include "base/log.h"
+#include "gateway/policy/credentials.h"
 #include "gateway/policy/etag.h"
 #include "gateway/policy/problem.h"
 #include "gateway/route/transcode.h"
@@ -173,6 +174,8 @@ void request_fail(struct request *request, const struct err *err, struct answer_
                   (struct str){request->identity.request_id, request->identity.request_id_length},
                   body);
     answer_header(headers, "content-type", STR_LITERAL("application/problem+json"));
+    if (status == 401) /* RFC 9110 §11.6.1, RFC 6750 §3 */
+        answer_header(headers, "www-authenticate", STR_LITERAL("Bearer realm=\"dialplane\""));
     if (!retry_after && (status == 503 || status == 429))
         retry_after = 1;
     if (retry_after) {
@@ -203,6 +206,40 @@ int64_t request_timeout_us(const struct request *request)
     return ms ? (int64_t)ms * 1000 : request->worker->gateway->options.timeout_us;
 }
 
+/* The only header of that name; a second one is refused, not chosen from. */
+static bool only_header(const struct request *request, const char *name, struct str *ret_value)
+{
+    const struct header *headers;
+    size_t count = exchange_headers(request->exchange, &headers);
+    unsigned found = 0;
+
+    *ret_value = (struct str){NULL, 0};
+    for (size_t i = 0; i < count; i++) {
+        if (!str_equal_cstr(headers[i].name, name))
+            continue;
+        *ret_value = headers[i].value;
+        found++;
+    }
+    return found <= 1;
+}
+
+bool request_authorize(struct request *request)
+{
+    struct str authorization, protocols = {NULL, 0};
+    struct err err = {0};
+
+    if (exchange_wants_websocket(request->exchange))
+        protocols = exchange_header(request->exchange, "sec-websocket-protocol");
+    if (!only_header(request, "authorization", &authorization))
+        err_set(&err, ERR_UNAUTHENTICATED, "TOKEN_MALFORMED",
+                "there are two Authorization headers");
+    else if (credentials_read(authorization, protocols, request_arena(request),
+                              &request->authorization, &request->protocol, &err))
+        return true;
+    request_fail(request, &err, NULL);
+    return false;
+}
+
 bool request_upstream(struct request *request, struct upstream_request *ret_upstream)
 {
     *ret_upstream = (struct upstream_request){
@@ -215,6 +252,9 @@ bool request_upstream(struct request *request, struct upstream_request *ret_upst
         .arena = request_arena(request),
     };
     struct str if_match = exchange_header(request->exchange, "if-match");
+    if (!request_authorize(request))
+        return false;
+    ret_upstream->authorization = request->authorization;
     if (!if_match.data || strcmp(request->route->binding->verb, "GET") == 0)
         return true;
     switch (etag_match(if_match, &ret_upstream->if_match_us)) {

@@ -19,6 +19,11 @@ static size_t on_send(struct watcher *watcher, struct shared_bytes *frame)
     return socket->closing ? 0 : websocket_send(socket->websocket, frame);
 }
 
+static size_t get_waiting(const struct watcher *watcher)
+{
+    return websocket_waiting(((const struct socket *)watcher)->websocket);
+}
+
 static void on_begin(struct watcher *watcher)
 {
     (void)watcher; /* the upgrade has been answered already */
@@ -39,6 +44,10 @@ static unsigned close_code(const struct err *err)
         return 1000;
     case ERR_NOT_FOUND:
         return 4404;
+    case ERR_UNAUTHENTICATED:
+        return 4401;
+    case ERR_PERMISSION_DENIED:
+        return 4403;
     case ERR_UNAVAILABLE:
         return 1012; /* service restart: come back */
     default:
@@ -69,7 +78,8 @@ static void on_slow(struct watcher *watcher)
     finish((struct socket *)watcher, 1013, "too slow");
 }
 
-static const struct watcher_ops socket_ops = {LIVE_WEBSOCKET, on_send, on_begin, on_end, on_slow};
+static const struct watcher_ops socket_ops = {LIVE_WEBSOCKET, on_send, get_waiting,
+                                              on_begin,       on_end,  on_slow};
 
 static void on_text(struct websocket *websocket, struct str text)
 {
@@ -109,7 +119,8 @@ void socket_start(struct request *request, struct str wire)
     }
     socket->worker = worker;
     socket->watcher.ops = &socket_ops;
-    if (!hub_join(worker->live, request->route, wire, &request->identity, &socket->watcher, &err)) {
+    struct hub_caller caller = {&request->identity, request->authorization};
+    if (!hub_join(worker->live, request->route, wire, &caller, &socket->watcher, &err)) {
         free(socket);
         request_fail(request, &err, NULL);
         return;
@@ -118,7 +129,7 @@ void socket_start(struct request *request, struct str wire)
      * does. */
     request->answered = true;
     socket->websocket =
-        exchange_accept_websocket(request->exchange, (struct str){NULL, 0}, &handler, socket);
+        exchange_accept_websocket(request->exchange, request->protocol, &handler, socket);
     if (!socket->websocket) {
         watcher_leave(&socket->watcher);
         free(socket);

@@ -18,13 +18,15 @@ struct stream {
 };
 
 static size_t on_send(struct watcher *watcher, struct shared_bytes *frame);
+static size_t get_waiting(const struct watcher *watcher);
 static void on_begin(struct watcher *watcher);
 static void on_end(struct watcher *watcher, const struct err *err);
 static void on_slow(struct watcher *watcher);
 
-static const struct watcher_ops event_stream_ops = {LIVE_EVENT_STREAM, on_send, on_begin, on_end,
-                                                    on_slow};
-static const struct watcher_ops lines_ops = {LIVE_LINES, on_send, on_begin, on_end, on_slow};
+static const struct watcher_ops event_stream_ops = {LIVE_EVENT_STREAM, on_send, get_waiting,
+                                                    on_begin,          on_end,  on_slow};
+static const struct watcher_ops lines_ops = {LIVE_LINES, on_send, get_waiting,
+                                             on_begin,   on_end,  on_slow};
 
 static void stop_timers(struct stream *stream)
 {
@@ -110,6 +112,11 @@ static size_t on_send(struct watcher *watcher, struct shared_bytes *frame)
     return exchange_write(stream->request->exchange, frame);
 }
 
+static size_t get_waiting(const struct watcher *watcher)
+{
+    return exchange_waiting(((const struct stream *)watcher)->request->exchange);
+}
+
 static void write_error(struct stream *stream, const struct err *err)
 {
     struct request *request = stream->request;
@@ -161,7 +168,8 @@ void stream_start(struct request *request, struct str wire, enum live_form form)
     stream->request = request;
     stream->form = form;
     stream->watcher.ops = form == LIVE_EVENT_STREAM ? &event_stream_ops : &lines_ops;
-    if (!hub_join(worker->live, request->route, wire, &request->identity, &stream->watcher, &err)) {
+    struct hub_caller caller = {&request->identity, request->authorization};
+    if (!hub_join(worker->live, request->route, wire, &caller, &stream->watcher, &err)) {
         request_fail(request, &err, NULL);
         return;
     }

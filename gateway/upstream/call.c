@@ -71,6 +71,7 @@ static void reset_answer(struct upstream_call *call)
     call->message_size = 0;
     buf_reset(&call->in);
     call->has_reply = call->headers_seen = call->status_seen = call->headers_sent = false;
+    call->withheld = 0;
     call->http_status = call->grpc_status = call->retry_after = 0;
     buf_reset(&call->message);
     buf_reset(&call->details);
@@ -97,7 +98,7 @@ void call_init(struct upstream_call *call, struct upstream *upstream,
     call->request = *request;
     call->half_closed = !request->streaming;
     call->blocked = call->writable = call->retried = call->finished = call->busy = false;
-    call->deferred = call->is_watch = false;
+    call->deferred = call->is_watch = call->paused = false;
     call->deadline_us = request->timeout_us ? upstream_now(upstream) + request->timeout_us : 0;
     copy_text(call->request_id, sizeof(call->request_id), request->request_id);
     trace_begin_child(&call->span, &request->trace, upstream_now(upstream));
@@ -307,6 +308,18 @@ void call_fail(struct upstream_call *call, enum err_code code, const char *reaso
     vsnprintf(status.message, sizeof(status.message), format, arguments);
     va_end(arguments);
     call_finish(call, &status);
+}
+
+void upstream_call_pause(struct upstream_call *call, bool paused)
+{
+    struct channel *connection = call->connection;
+
+    call->paused = paused;
+    if (paused || !call->withheld || !connection || connection->state == DEAD)
+        return;
+    nghttp2_session_consume_stream(connection->session, call->stream_id, call->withheld);
+    call->withheld = 0;
+    channel_schedule_flush(connection);
 }
 
 void upstream_call_cancel(struct upstream_call *call)

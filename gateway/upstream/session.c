@@ -80,8 +80,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
-/* Both windows open again at once: what a call may hold is bounded by the limits on messages and by
- * who watches. */
+/* The connection's window opens again at once, so that no call holds up another; the stream's, too,
+ * unless the call is paused: then the service stops after STREAM_WINDOW more. */
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
                    size_t length, void *user_data)
 {
@@ -90,7 +90,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
     (void)flags;
     (void)user_data;
     nghttp2_session_consume_connection(session, length);
-    nghttp2_session_consume_stream(session, stream_id, length);
+    if (call && call->paused)
+        call->withheld += length;
+    else
+        nghttp2_session_consume_stream(session, stream_id, length);
     if (call)
         call_feed(call, (struct str){(const char *)data, length});
     return 0;
@@ -249,6 +252,8 @@ int32_t session_submit(struct channel *connection, struct upstream_call *call)
         put(headers, &count, "x-request-id", call->request_id, once);
     if (call->traceparent[0])
         put(headers, &count, "traceparent", call->traceparent, once);
+    if (call->request.authorization) /* never in the table that other callers' headers share */
+        put(headers, &count, "authorization", call->request.authorization, once);
     if (call->request.has_if_match) {
         snprintf(if_match, sizeof(if_match), "%" PRId64, call->request.if_match_us);
         put(headers, &count, "if-match", if_match, once);

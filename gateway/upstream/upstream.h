@@ -59,7 +59,9 @@ struct upstream_request {
     const char *request_id;    /* NULL: none */
     const char *traceparent;   /* NULL: none; not looked at when the call has a span of its own */
     struct trace_parent trace; /* records a span for the call below this one; zero: none */
-    bool check_only;           /* the service checks the message and does nothing else */
+    /* "Bearer …": handed on as it came, must stay until on_done. NULL: none. */
+    const char *authorization;
+    bool check_only; /* the service checks the message and does nothing else */
     bool has_if_match;
     int64_t if_match_us;
     struct arena *arena; /* for violations; NULL: they are not wanted */
@@ -77,6 +79,10 @@ struct str upstream_call_reply(const struct upstream_call *call);
 size_t upstream_call_send(struct upstream_call *call, struct str message);
 void upstream_call_half_close(struct upstream_call *call);
 size_t upstream_call_waiting(const struct upstream_call *call);
+/* Back-pressure of a server stream: while paused the stream's window is not opened again, so that
+ * the service stops by itself. What it may send meanwhile, at most 256 KB, still comes through
+ * on_message. */
+void upstream_call_pause(struct upstream_call *call, bool paused);
 /* RST_STREAM CANCEL; no callback comes any more. Not from inside its own on_done. */
 void upstream_call_cancel(struct upstream_call *call);
 

@@ -37,6 +37,14 @@ struct app_setting {
 void app_configure(const char *process, const char *summary, const struct app_setting *settings,
                    size_t count, int argc, char **argv);
 
+/* Reads one value as a setting of its kind does ("5s" of an APP_DURATION), with its range, into
+ * ret_value; for programs whose settings come otherwise. False: `reason` says what it must be; the
+ * caller says which setting. */
+bool app_value_set(const struct app_setting *setting, const char *text, char *reason,
+                   size_t reason_size);
+/* Levenshtein's distance of two names of up to 63 characters, for "did you mean". */
+size_t app_name_distance(const char *a, const char *b);
+
 /* Settings every process has: log-level, log-format; applied by app_configure(). */
 
 /* Settings of processes that record traces (app/trace.h). The variables of OpenTelemetry,

@@ -122,6 +122,8 @@ struct rpc_call {
     struct pg_owner owner;
     int64_t started_us;
     const char *request_id;
+    struct str authorization; /* of the metadata: only while the call begins */
+    struct principal principal;
     struct trace_span span;
     char trace_id[TRACE_ID_TEXT_SIZE];
     uint64_t received_bytes, sent_bytes; /* of messages */
@@ -212,6 +214,10 @@ void rpc_put_details(const struct err *err, struct buf *out);
 /* request.c: bytes → checked message. NULL with err set when it must be answered. */
 const ProtobufCMessage *rpc_request_read(struct rpc_call *call, grpc_byte_buffer *bytes,
                                          struct arena *arena, size_t limit, struct err *err);
+
+/* access.c: who is asking, and whether the method is for them. Fills call->principal; false: err
+ * says UNAUTHENTICATED or PERMISSION_DENIED. */
+bool rpc_access_allow(struct rpc_call *call, struct err *err);
 
 /* metadata.c */
 void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadata);

@@ -63,6 +63,8 @@ void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadat
                 call->request_id = arena_strndup(call->arena, value.data, value.length);
         } else if (str_equal(key, STR_LITERAL("traceparent"))) {
             traceparent = value;
+        } else if (str_equal(key, STR_LITERAL("authorization"))) {
+            call->authorization = value;
         } else if (str_equal(key, STR_LITERAL("if-match"))) {
             call->has_if_match = true;
             if (!str_parse_int64(value, &call->if_match_us))

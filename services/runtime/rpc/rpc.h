@@ -9,6 +9,7 @@
 
 #include "app/app.h"
 #include "app/trace.h"
+#include "auth/auth.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
@@ -20,13 +21,6 @@
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-/* Who is asking. Until authentication exists: one administrator of every company. */
-struct principal {
-    const char *subject;
-    const char *company_id; /* NULL: every company */
-    bool is_platform;
-};
 
 struct rpc_server;
 struct rpc_call;
@@ -71,6 +65,9 @@ struct rpc_options {
     int64_t grace_us;                /* 0: 10 s: for calls under way at stop */
     int64_t leave_us;                /* at stop, for those who watch our health to go elsewhere */
     struct tracer *tracer;           /* records a span for each call; NULL: none */
+    /* Whose tokens callers must show, and with a role that the method names; borrowed. NULL: nobody
+     * is asked, and everybody is the platform's administrator. Health and reflection are open. */
+    struct auth *auth;
 };
 
 /* Serves the services named in `services` (NULL-terminated full names) with `handlers`, plus
@@ -104,6 +101,7 @@ size_t rpc_server_stats(const struct rpc_server *server, const struct rpc_method
  * every pg callback has come. */
 struct arena *rpc_call_arena(struct rpc_call *call);
 void *rpc_call_context(struct rpc_call *call);
+/* Who is asking; a stream ends when what the caller showed does. */
 const struct principal *rpc_call_principal(const struct rpc_call *call);
 const char *rpc_call_request_id(const struct rpc_call *call); /* x-request-id, taken or made */
 /* For pg_read() and pg_write(): deadline and cancellation. */

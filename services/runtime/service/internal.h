@@ -14,6 +14,9 @@ struct service_settings {
     int64_t read_connections, write_connections, session_connections;
     int64_t max_calls;
     int64_t shutdown_grace_us, shutdown_leave_us;
+    const char *auth, *auth_keys, *auth_issuer, *auth_audience;
+    int64_t auth_leeway_us, auth_cache;
+    bool auth_hs256;
     int64_t database_wait_us;
     struct app_trace_settings trace;
 };
@@ -27,7 +30,8 @@ struct running {
     struct loop *loop;
     struct schema *schema;
     struct pg_pool *pool;
-    void *context; /* of the handlers */
+    void *context;     /* of the handlers */
+    struct auth *auth; /* NULL: off */
     struct rpc_server *server;
     struct app_metrics_server *metrics;
     struct loop_timer *readiness_timer;

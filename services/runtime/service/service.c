@@ -7,6 +7,7 @@
 #include "base/log.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define READINESS_PERIOD_US (TIME_US_PER_SECOND / 4)
@@ -104,6 +105,7 @@ static bool start_server(struct running *running, struct err *err)
         .leave_us = settings->shutdown_leave_us,
         .tracer = running->tracer,
         .grace_us = settings->shutdown_grace_us ? settings->shutdown_grace_us : 1,
+        .auth = running->auth,
     };
     running->server =
         rpc_server_start(running->loop, running->schema, &options, service->services,
@@ -111,10 +113,30 @@ static bool start_server(struct running *running, struct err *err)
     return running->server != NULL;
 }
 
+static bool open_auth(struct running *running, struct err *err)
+{
+    const struct service_settings *settings = &running->settings;
+    struct auth_options options = {
+        .key_set_path = settings->auth_keys,
+        .issuer = settings->auth_issuer,
+        .audience = settings->auth_audience,
+        .leeway_us = settings->auth_leeway_us,
+        .allow_hs256 = settings->auth_hs256,
+        .cache_slots = (unsigned)settings->auth_cache,
+    };
+    if (strcmp(settings->auth, "off") == 0) {
+        log_event(LOG_LEVEL_WARN, "authentication_off",
+                  log_text("consequence", "whoever reaches this port may do everything"));
+        return true;
+    }
+    running->auth = auth_new(loop_clock(running->loop), &options, err);
+    return running->auth != NULL;
+}
+
 static bool start_all(struct running *running, struct err *err)
 {
     const struct service *service = running->service;
-    if (!service_trace_open(running, err) || !open_pool(running, err))
+    if (!open_auth(running, err) || !service_trace_open(running, err) || !open_pool(running, err))
         return false;
     if (service->start) {
         running->context = service->start(running->loop, running->pool, running->schema, err);
@@ -177,6 +199,7 @@ int service_main(const struct service *service, int argc, char **argv)
     loop_run(running.loop);
     /* Now nothing calls back any more. */
     rpc_server_free(running.server);
+    auth_free(running.auth);
     loop_free(running.loop);
     schema_free(running.schema);
     return 0;
