@@ -302,8 +302,8 @@ static void write_head(struct writer *writer, const char *version)
     write_raw(writer, "\"contact\":{\"name\":\"The operator of this server\"}");
     write_close(writer, '}');
     write_raw(writer, "\"servers\":[{\"url\":\"/\",\"description\":\"This server\"}]");
-    /* There is no authentication yet: every caller is an administrator. */
-    write_raw(writer, "\"security\":[{}]");
+    /* Either: a platform that was started with authentication off asks nobody. */
+    write_raw(writer, "\"security\":[{\"bearer\":[]},{}]");
 }
 
 static void write_paths(struct writer *writer, const struct operation *operations, size_t count)
@@ -333,6 +333,9 @@ static void write_components(struct writer *writer, const struct operation *oper
     write_open(writer, '{');
     write_schemas(writer);
     write_shared_responses(writer, has_websocket);
+    write_raw(writer, "\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
+                      "\"bearerFormat\":\"JWT\",\"description\":\"A signed token that says who "
+                      "asks, in which roles and for which company; `./dev token` prints one.\"}}");
     write_close(writer, '}');
 }
 

@@ -128,8 +128,8 @@ static void write_errors(struct writer *writer, const struct schema_method *meth
 {
     bool has_body = binding->body_field || binding->body_whole;
     write_shared(writer, "400", "BadRequest");
-    if (method->websocket)
-        write_shared(writer, "403", "Forbidden");
+    write_shared(writer, "401", "Unauthorized");
+    write_shared(writer, "403", "Forbidden");
     if (strchr(binding->template_text, '{'))
         write_shared(writer, "404", "NotFound");
     write_shared(writer, "406", "NotAcceptable");
@@ -212,6 +212,13 @@ void write_shared_responses(struct writer *writer, bool has_websocket)
         {"BadRequest", "400",
          "The request is not valid; `errors` lists everything that is wrong, each with its path.",
          false},
+        {"Unauthorized", "401",
+         "The platform asks who you are, and the token is missing or not good; `reason` says why.",
+         false},
+        {"Forbidden", "403",
+         "The token's roles do not allow it (`reason` is ROLE_NOT_ALLOWED), or a WebSocket was "
+         "asked for by a page whose Origin is not among the allowed ones.",
+         false},
         {"NotFound", "404", "There is no such thing.", false},
         {"NotAcceptable", "406", "The Accept header excludes what this answers with.", false},
         {"PreconditionFailed", "412",
@@ -232,10 +239,6 @@ void write_shared_responses(struct writer *writer, bool has_websocket)
                       "If-None-Match names; there is no body.\",\"headers\":{\"ETag\":{\"$ref\":"
                       "\"#/components/headers/ETag\"}}}");
     if (has_websocket) {
-        write_problem_response(writer, "Forbidden", "403",
-                               "A WebSocket for a page of another site: its Origin is not among "
-                               "the allowed ones.",
-                               false);
         write_key(writer, "WebSocket");
         write_open(writer, '{');
         write_member(
@@ -244,7 +247,8 @@ void write_shared_responses(struct writer *writer, bool has_websocket)
             "message is one message of the stream as JSON; an error is {\"type\": \"error\", "
             "\"message\": …}. The text `ping` is answered by the text `pong`. Closed with 1000 "
             "after the end, 1011 after an error, 1012 when a service restarts (come back and "
-            "resume), 1013 when the client is too slow, 4404 when there is no such thing.");
+            "resume), 1013 when the client is too slow, 4401 and 4403 as the statuses 401 and 403, "
+            "4404 when there is no such thing.");
         write_close(writer, '}');
     }
     write_close(writer, '}');

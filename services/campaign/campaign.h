@@ -24,6 +24,7 @@
 #define SUPPRESSIONS_SCOPE "suppressions/"
 
 struct claim_queue;
+struct step_lane;
 struct upload_workers;
 struct upkeep;
 
@@ -34,6 +35,7 @@ struct campaign_service {
     const struct schema *schema;
     struct entropy entropy;
     struct claim_queue *claims;     /* ClaimTasks calls that wait */
+    struct step_lane *steps;        /* BeginDial and FinishTask */
     struct upload_workers *workers; /* threads that read call lists */
     struct upkeep *upkeep;          /* sweeps each second */
     int64_t lease_us;
@@ -132,5 +134,10 @@ void reply_task(struct rpc_call *call, char *campaign_id, char *id);
  * for, anything else as it is. */
 void fail_campaign_write(struct rpc_call *call, const struct pg_outcome *outcome,
                          const Dialplane__V1__Campaign *campaign);
+
+/* Why one call of a batch was refused, in the arena; NULL: exhausted. */
+Dialplane__V1__CallRefusal *refusal_from_err(struct arena *arena, const struct err *err);
+/* Adds a violation for each of `calls` whose call_id has occurred before. */
+void check_each_once(const char *const *call_ids, size_t count, struct violations *violations);
 
 #endif

@@ -3,6 +3,7 @@
 #include "claims.h"
 #include "handlers/handlers.h"
 #include "phone.h"
+#include "steps.h"
 #include "upkeep.h"
 #include "upload_workers.h"
 
@@ -176,6 +177,20 @@ static const struct rpc_handler handlers[] = {
         .response = &dialplane__v1__finish_task_response__descriptor,
         .handle = finish_task,
     },
+    {
+        .path = "/dialplane.v1.DispatchService/BeginDialBatch",
+        .request = &dialplane__v1__begin_dial_batch_request__descriptor,
+        .response = &dialplane__v1__begin_dial_batch_response__descriptor,
+        .check = check_begin_dial_batch,
+        .handle = begin_dial_batch,
+    },
+    {
+        .path = "/dialplane.v1.DispatchService/FinishTaskBatch",
+        .request = &dialplane__v1__finish_task_batch_request__descriptor,
+        .response = &dialplane__v1__finish_task_batch_response__descriptor,
+        .check = check_finish_task_batch,
+        .handle = finish_task_batch,
+    },
 };
 
 /* ---- Settings ---- */
@@ -275,7 +290,8 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
     service->claims = claims_new(service, (size_t)settings.claim_waiters);
     service->workers =
         upload_workers_new(loop, (unsigned)settings.upload_threads, settings.default_region);
-    if (!service->claims || !service->workers) {
+    service->steps = step_lane_new(service);
+    if (!service->claims || !service->steps || !service->workers) {
         err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "no memory or threads for the service");
         return NULL;
     }

@@ -16,11 +16,13 @@
 struct upkeep {
     struct campaign_service *service;
     struct loop_timer *timer;
+    int64_t period_us;
     struct arena *arena; /* of the statement under way; NULL: none is */
     bool is_stopped;
     struct upkeep_figures figures;
 };
 
+static void on_turn(void *context, const struct pg_outcome *outcome);
 static void on_swept(void *context, const struct pg_outcome *outcome);
 static void on_settled(void *context, const struct pg_outcome *outcome);
 static void on_completed(void *context, const struct pg_outcome *outcome);
@@ -56,6 +58,15 @@ static void on_tick(void *context)
     struct upkeep *upkeep = context;
 
     if (!upkeep->arena) /* else the last round is not over: the database is slow or away */
+        run(upkeep, &sql_take_upkeep_turn, upkeep->period_us, on_turn);
+}
+
+/* Of all instances one does it, each period. */
+static void on_turn(void *context, const struct pg_outcome *outcome)
+{
+    struct upkeep *upkeep = context;
+
+    if (has_ended(upkeep, outcome) && pg_bool(outcome->result, 0, 0))
         run(upkeep, &sql_sweep_leases, SWEEP_MOST, on_swept);
 }
 
@@ -113,6 +124,7 @@ struct upkeep *upkeep_start(struct campaign_service *service, int64_t period_us)
     if (!upkeep)
         return NULL;
     upkeep->service = service;
+    upkeep->period_us = period_us - period_us / 20; /* a tick may come a little early */
     upkeep->timer = loop_timer_repeat(service->loop, period_us, on_tick, upkeep);
     return upkeep;
 }

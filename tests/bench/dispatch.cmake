@@ -1,5 +1,5 @@
 # The workers of tests/bench/bench_dispatch.py, which brings database and services.
-if(TARGET dialplane_client)
-  add_executable(bench_dispatch dispatch/bench_dispatch.c)
-  target_link_libraries(bench_dispatch PRIVATE dialplane_flags dialplane_client dialplane_base pthread)
+if(TARGET dialplane_gateway_upstream)
+  dialplane_executable(bench_dispatch SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/dispatch/bench_dispatch.c
+    LINK dialplane_gateway_upstream dialplane_proto dialplane_loop dialplane_base protobuf-c)
 endif()

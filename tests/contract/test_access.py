@@ -256,8 +256,10 @@ def roles_of(options):
     data, at, roles = options.SerializeToString(), 0, set()
     while at < len(data):
         key, at = varint(data, at)
-        assert key & 7 == 2
         length, at = varint(data, at)
+        if key & 7 == 0:  # an option that is a number
+            continue
+        assert key & 7 == 2
         if key >> 3 == ACCESS_OPTION:
             inner, i = data[at:at + length], 0
             while i < len(inner):

@@ -128,6 +128,8 @@ def test_each_unary_method_answers(clients, api, platform):
     assert call("DispatchService/Heartbeat", worker_id="w", calls=[held])["results"][0]["state"] == "LEASE_STATE_HELD"
     finished = call("DispatchService/FinishTask", **held, disposition="answered", outcome="success")
     assert finished["status"] == "TASK_STATUS_COMPLETED" and finished["task_id"] == claimed[0]["task_id"]
+    again = call("DispatchService/FinishTaskBatch", calls=[{**held, "disposition": "answered", "outcome": "success"}])["results"]
+    assert [(item["task_id"], item["status"]) for item in again] == [(finished["task_id"], finished["status"])]
     task = {"campaign_id": campaign["id"], "id": claimed[0]["task_id"]}
     assert [item["number"] for item in call("CampaignService/ListAttempts", **task)["items"]] == [1]
     assert call("CampaignService/ExplainTask", **task)["callable"] is False
@@ -135,7 +137,7 @@ def test_each_unary_method_answers(clients, api, platform):
 
     # A call whose agent is lost after it began: a person settles it.
     lost = call("DispatchService/ClaimTasks", worker_id="w", max=1, wait_ms=10000, campaign_id=campaign["id"])["tasks"][0]
-    call("DispatchService/BeginDial", call_id=lost["call_id"], fence=lost["fence"])
+    assert call("DispatchService/BeginDialBatch", calls=[{"call_id": lost["call_id"], "fence": lost["fence"]}])["results"][0]["lease_expires_at"]
     psql(platform, f"update live_calls set lease_until = now() - interval '1 second' where call_id = '{lost['call_id']}'")
     task["id"] = lost["task_id"]
     wait_until(lambda: call("CampaignService/GetTask", **task)["status"] == "TASK_STATUS_UNKNOWN", what="the lost call")

@@ -165,6 +165,9 @@ def check(run, campaigns, made, pauses):
             deaths.setdefault(line["worker"], line["at"])
             if line["step"] != "from outside":
                 run.kills["agent, itself " + line["step"]] += 1
+    # A whole batch fails only when the service or the database is away, or its agent gave up waiting.
+    odd = [line["error"] for line in lines if line["what"] == "failed" and not any(code in line["error"] for code in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "ABORTED", "RESOURCE_EXHAUSTED"))]
+    assert not odd, odd
     attempts = {}
     for row in run.sql("select call_id, task_id, fence, dialed_at is not null, ended_how, settled_by, extract(epoch from claimed_at) from call_attempts").splitlines():
         call, task, fence, was_dialed, ended, settled, claimed = row.split("|")

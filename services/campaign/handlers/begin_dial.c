@@ -1,57 +1,165 @@
+/* BeginDial and BeginDialBatch: the same step, once or many times. */
 #include "campaign.h"
-#include "campaign_sql.h"
 #include "handlers/handlers.h"
+#include "steps.h"
 
-static void on_begun(void *context, const struct pg_outcome *outcome);
+/* False: err says why not. */
+static bool read_verdict(const struct step *step, const struct pg_result *result, int row,
+                         struct err *err)
+{
+    struct str verdict = pg_str(result, row, STEP_VERDICT);
+
+    if (str_equal_cstr(verdict, "ok"))
+        return true;
+    if (str_equal_cstr(verdict, "not_found"))
+        return err_set(err, ERR_NOT_FOUND, NULL, "call %s does not exist", step->call_id);
+    if (str_equal_cstr(verdict, "stale"))
+        return err_set(err, ERR_FAILED_PRECONDITION, "STALE_FENCE",
+                       "the call is no longer yours: do not dial");
+    if (str_equal_cstr(verdict, "finished"))
+        return err_set(err, ERR_FAILED_PRECONDITION, "CALL_FINISHED", "the call has ended already");
+    if (str_equal_cstr(verdict, "suppressed"))
+        return err_set(err, ERR_FAILED_PRECONDITION, "SUPPRESSED",
+                       "the number is on the do-not-call list: do not dial");
+    if (str_equal_cstr(verdict, "window_closed"))
+        return err_set(err, ERR_FAILED_PRECONDITION, "WINDOW_CLOSED",
+                       "the campaign's window has closed: do not dial");
+    return err_set(err, ERR_FAILED_PRECONDITION, "CAMPAIGN_NOT_RUNNING",
+                   str_equal_cstr(pg_str(result, row, STEP_STATUS), "running")
+                       ? "the company is not active: do not dial"
+                       : "the campaign does not run any more: do not dial");
+}
+
+/* ---- One ---- */
+
+struct begin {
+    struct step_request request;
+    struct step step;
+    struct err refusal;
+    Dialplane__V1__BeginDialResponse response;
+};
+
+static void on_step(struct step_request *request, struct step *step, const struct pg_result *result,
+                    int row)
+{
+    struct begin *begin = (struct begin *)request;
+
+    if (read_verdict(step, result, row, &begin->refusal))
+        begin->response.lease_expires_at =
+            timestamp_from_column(rpc_call_arena(request->call), result, row, STEP_LEASE_UNTIL);
+}
+
+static void on_done(struct step_request *request, const struct err *err)
+{
+    struct begin *begin = (struct begin *)request;
+
+    if (err)
+        rpc_fail(request->call, err);
+    else if (err_is_set(&begin->refusal))
+        rpc_fail(request->call, &begin->refusal);
+    else if (arena_is_exhausted(rpc_call_arena(request->call)))
+        fail_memory(request->call);
+    else
+        rpc_reply(request->call, &begin->response.base);
+}
 
 void begin_dial(struct rpc_call *call, const void *request_)
 {
     const Dialplane__V1__BeginDialRequest *request = request_;
     struct campaign_service *service = rpc_call_context(call);
-    struct pg_params params = {.arena = rpc_call_arena(call)};
+    struct begin *begin = ARENA_NEW(rpc_call_arena(call), struct begin);
 
-    param_scope(&params, call);
-    pg_param_text(&params, request->call_id);
-    pg_param_int64(&params, request->fence);
-    pg_param_int64(&params, service->lease_us);
-    rpc_call_set_state(call, request->call_id);
-    pg_write(service->pool, rpc_call_owner(call), &sql_begin_dial, &params, on_begun, call);
-}
-
-static void on_begun(void *context, const struct pg_outcome *outcome)
-{
-    enum { COLUMN_VERDICT, COLUMN_LEASE_UNTIL, COLUMN_STATUS };
-    struct rpc_call *call = context;
-    Dialplane__V1__BeginDialResponse response = DIALPLANE__V1__BEGIN_DIAL_RESPONSE__INIT;
-
-    if (!outcome->result) {
-        rpc_fail(call, &outcome->err);
+    if (!begin) {
+        fail_memory(call);
         return;
     }
-    struct str verdict = pg_str(outcome->result, 0, COLUMN_VERDICT);
-    struct str status = pg_str(outcome->result, 0, COLUMN_STATUS);
+    dialplane__v1__begin_dial_response__init(&begin->response);
+    begin->step = (struct step){.kind = STEP_BEGIN,
+                                .company_id = rpc_call_principal(call)->company_id,
+                                .call_id = request->call_id,
+                                .fence = request->fence};
+    begin->request = (struct step_request){
+        .call = call, .steps = &begin->step, .count = 1, .on_step = on_step, .on_done = on_done};
+    step_lane_submit(service->steps, &begin->request);
+}
 
-    if (str_equal_cstr(verdict, "not_found")) {
-        fail_not_found(call, "call", rpc_call_state(call));
-    } else if (str_equal_cstr(verdict, "stale")) {
-        rpc_fail_code(call, ERR_FAILED_PRECONDITION, "STALE_FENCE",
-                      "the call is no longer yours: do not dial");
-    } else if (str_equal_cstr(verdict, "finished")) {
-        rpc_fail_code(call, ERR_FAILED_PRECONDITION, "CALL_FINISHED", "the call has ended already");
-    } else if (str_equal_cstr(verdict, "not_running")) {
-        rpc_fail_code(call, ERR_FAILED_PRECONDITION, "CAMPAIGN_NOT_RUNNING",
-                      str_equal_cstr(status, "running")
-                          ? "the company is not active: do not dial"
-                          : "the campaign does not run any more: do not dial");
-    } else if (str_equal_cstr(verdict, "suppressed")) {
-        rpc_fail_code(call, ERR_FAILED_PRECONDITION, "SUPPRESSED",
-                      "the number is on the do-not-call list: do not dial");
-    } else if (str_equal_cstr(verdict, "window_closed")) {
-        rpc_fail_code(call, ERR_FAILED_PRECONDITION, "WINDOW_CLOSED",
-                      "the campaign's window has closed: do not dial");
-    } else {
-        response.lease_expires_at =
-            timestamp_from_column(rpc_call_arena(call), outcome->result, 0, COLUMN_LEASE_UNTIL);
-        rpc_reply(call, &response.base);
+/* ---- Many ---- */
+
+struct begin_batch {
+    struct step_request request;
+    Dialplane__V1__BegunCall *results;
+};
+
+void check_begin_dial_batch(const void *request_, struct violations *violations)
+{
+    const Dialplane__V1__BeginDialBatchRequest *request = request_;
+    const char *ids[STEPS_REQUEST_MOST];
+    size_t count = request->n_calls < STEPS_REQUEST_MOST ? request->n_calls : STEPS_REQUEST_MOST;
+
+    for (size_t i = 0; i < count; i++)
+        ids[i] = request->calls[i]->call_id;
+    check_each_once(ids, count, violations);
+}
+
+static void on_batch_step(struct step_request *request, struct step *step,
+                          const struct pg_result *result, int row)
+{
+    struct begin_batch *batch = (struct begin_batch *)request;
+    Dialplane__V1__BegunCall *begun = &batch->results[step - request->steps];
+    struct arena *arena = rpc_call_arena(request->call);
+    struct err refusal = {0};
+
+    if (read_verdict(step, result, row, &refusal))
+        begun->lease_expires_at = timestamp_from_column(arena, result, row, STEP_LEASE_UNTIL);
+    else
+        begun->refusal = refusal_from_err(arena, &refusal);
+}
+
+static void on_batch_done(struct step_request *request, const struct err *err)
+{
+    struct begin_batch *batch = (struct begin_batch *)request;
+    struct arena *arena = rpc_call_arena(request->call);
+    Dialplane__V1__BeginDialBatchResponse response = DIALPLANE__V1__BEGIN_DIAL_BATCH_RESPONSE__INIT;
+
+    if (err) {
+        rpc_fail(request->call, err);
+        return;
     }
+    response.results = ARENA_ARRAY(arena, Dialplane__V1__BegunCall *, request->count);
+    for (size_t i = 0; response.results && i < request->count; i++)
+        response.results[response.n_results++] = &batch->results[i];
+    if (arena_is_exhausted(arena))
+        fail_memory(request->call);
+    else
+        rpc_reply(request->call, &response.base);
+}
+
+void begin_dial_batch(struct rpc_call *call, const void *request_)
+{
+    const Dialplane__V1__BeginDialBatchRequest *request = request_;
+    struct campaign_service *service = rpc_call_context(call);
+    struct arena *arena = rpc_call_arena(call);
+    struct begin_batch *batch = ARENA_NEW(arena, struct begin_batch);
+    struct step *steps = ARENA_ARRAY(arena, struct step, request->n_calls);
+
+    if (batch)
+        batch->results = ARENA_ARRAY(arena, Dialplane__V1__BegunCall, request->n_calls);
+    if (!batch || !steps || !batch->results) {
+        fail_memory(call);
+        return;
+    }
+    for (size_t i = 0; i < request->n_calls; i++) {
+        dialplane__v1__begun_call__init(&batch->results[i]);
+        batch->results[i].call_id = request->calls[i]->call_id;
+        steps[i] = (struct step){.kind = STEP_BEGIN,
+                                 .company_id = rpc_call_principal(call)->company_id,
+                                 .call_id = request->calls[i]->call_id,
+                                 .fence = request->calls[i]->fence};
+    }
+    batch->request = (struct step_request){.call = call,
+                                           .steps = steps,
+                                           .count = request->n_calls,
+                                           .on_step = on_batch_step,
+                                           .on_done = on_batch_done};
+    step_lane_submit(service->steps, &batch->request);
 }

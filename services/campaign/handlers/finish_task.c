@@ -1,61 +1,178 @@
+/* FinishTask and FinishTaskBatch: the same step, once or many times. */
 #include "campaign.h"
-#include "campaign_sql.h"
-#include "claims.h"
 #include "handlers/handlers.h"
+#include "steps.h"
 
-static void on_finished(void *context, const struct pg_outcome *outcome);
-
-void finish_task(struct rpc_call *call, const void *request_)
+static struct step step_from_request(const struct rpc_call *call,
+                                     const Dialplane__V1__FinishTaskRequest *request)
 {
-    const Dialplane__V1__FinishTaskRequest *request = request_;
-    struct campaign_service *service = rpc_call_context(call);
-    struct pg_params params = {.arena = rpc_call_arena(call)};
-
-    param_scope(&params, call);
-    pg_param_text(&params, request->call_id);
-    pg_param_int64(&params, request->fence);
-    pg_param_text(&params, disposition_word(request->disposition));
-    pg_param_text(&params, request->_outcome_case ? request->outcome : NULL);
-    pg_param_text(&params, request->_error_message_case ? request->error_message : NULL);
-    rpc_call_set_state(call, request->call_id);
-    pg_write(service->pool, rpc_call_owner(call), &sql_finish_task, &params, on_finished, call);
+    return (struct step){
+        .kind = STEP_FINISH,
+        .company_id = rpc_call_principal(call)->company_id,
+        .call_id = request->call_id,
+        .fence = request->fence,
+        .disposition = disposition_word(request->disposition),
+        .outcome = request->_outcome_case ? request->outcome : NULL,
+        .error_message = request->_error_message_case ? request->error_message : NULL,
+    };
 }
 
-static void on_finished(void *context, const struct pg_outcome *outcome)
+/* False: err says why not. */
+static bool read_verdict(const struct step *step, const struct pg_result *result, int row,
+                         struct err *err)
 {
-    enum { COLUMN_VERDICT, COLUMN_TASK, COLUMN_STATE, COLUMN_NEXT_ATTEMPT_AT };
-    struct rpc_call *call = context;
-    struct campaign_service *service = rpc_call_context(call);
-    const struct pg_result *row = outcome->result;
-    struct arena *arena = rpc_call_arena(call);
-    Dialplane__V1__FinishTaskResponse response = DIALPLANE__V1__FINISH_TASK_RESPONSE__INIT;
+    struct str verdict = pg_str(result, row, STEP_VERDICT);
 
-    if (!row) {
-        rpc_fail(call, &outcome->err);
+    if (str_equal_cstr(verdict, "ok"))
+        return true;
+    if (str_equal_cstr(verdict, "not_found"))
+        return err_set(err, ERR_NOT_FOUND, NULL, "call %s does not exist", step->call_id);
+    if (str_equal_cstr(verdict, "not_dialing"))
+        return err_set(err, ERR_FAILED_PRECONDITION, "NOT_DIALING",
+                       "the call has not begun to dial: BeginDial comes first");
+    if (str_equal_cstr(verdict, "different"))
+        return err_set(err, ERR_FAILED_PRECONDITION, "FINISHED_DIFFERENTLY",
+                       "the call has been finished already with another result");
+    if (str_equal_cstr(verdict, "bad_disposition"))
+        return err_set(err, ERR_INVALID_ARGUMENT, NULL, "disposition has no rule");
+    return err_set(err, ERR_FAILED_PRECONDITION, "STALE_FENCE", "the call is no longer yours");
+}
+
+/* ---- One ---- */
+
+struct finish {
+    struct step_request request;
+    struct step step;
+    struct err refusal;
+    Dialplane__V1__FinishTaskResponse response;
+};
+
+static void on_step(struct step_request *request, struct step *step, const struct pg_result *result,
+                    int row)
+{
+    struct finish *finish = (struct finish *)request;
+    struct arena *arena = rpc_call_arena(request->call);
+
+    if (!read_verdict(step, result, row, &finish->refusal))
+        return;
+    finish->response.task_id = pg_text(result, row, STEP_TASK, arena);
+    finish->response.status = task_status_from_word(pg_str(result, row, STEP_STATE));
+    finish->response.next_attempt_at =
+        timestamp_from_column(arena, result, row, STEP_NEXT_ATTEMPT_AT);
+}
+
+static void on_done(struct step_request *request, const struct err *err)
+{
+    struct finish *finish = (struct finish *)request;
+
+    if (err)
+        rpc_fail(request->call, err);
+    else if (finish->refusal.code == ERR_INVALID_ARGUMENT)
+        fail_field(request->call, "disposition", "has no rule");
+    else if (err_is_set(&finish->refusal))
+        rpc_fail(request->call, &finish->refusal);
+    else if (arena_is_exhausted(rpc_call_arena(request->call)))
+        fail_memory(request->call);
+    else
+        rpc_reply(request->call, &finish->response.base);
+}
+
+void finish_task(struct rpc_call *call, const void *request)
+{
+    struct campaign_service *service = rpc_call_context(call);
+    struct finish *finish = ARENA_NEW(rpc_call_arena(call), struct finish);
+
+    if (!finish) {
+        fail_memory(call);
         return;
     }
-    struct str verdict = pg_str(row, 0, COLUMN_VERDICT);
+    dialplane__v1__finish_task_response__init(&finish->response);
+    finish->step = step_from_request(call, request);
+    finish->request = (struct step_request){
+        .call = call, .steps = &finish->step, .count = 1, .on_step = on_step, .on_done = on_done};
+    step_lane_submit(service->steps, &finish->request);
+}
 
-    if (str_equal_cstr(verdict, "not_found")) {
-        fail_not_found(call, "call", rpc_call_state(call));
-    } else if (str_equal_cstr(verdict, "stale")) {
-        rpc_fail_code(call, ERR_FAILED_PRECONDITION, "STALE_FENCE", "the call is no longer yours");
-    } else if (str_equal_cstr(verdict, "not_dialing")) {
-        rpc_fail_code(call, ERR_FAILED_PRECONDITION, "NOT_DIALING",
-                      "the call has not begun to dial: BeginDial comes first");
-    } else if (str_equal_cstr(verdict, "different")) {
-        rpc_fail_code(call, ERR_FAILED_PRECONDITION, "FINISHED_DIFFERENTLY",
-                      "the call has been finished already with another result");
-    } else if (str_equal_cstr(verdict, "bad_disposition")) {
-        fail_field(call, "disposition", "has no rule");
-    } else {
-        response.task_id = pg_text(row, 0, COLUMN_TASK, arena);
-        response.status = task_status_from_word(pg_str(row, 0, COLUMN_STATE));
-        response.next_attempt_at = timestamp_from_column(arena, row, 0, COLUMN_NEXT_ATTEMPT_AT);
-        claims_wake(service->claims); /* a line is free */
-        if (arena_is_exhausted(arena))
-            fail_memory(call);
-        else
-            rpc_reply(call, &response.base);
+/* ---- Many ---- */
+
+struct finish_batch {
+    struct step_request request;
+    Dialplane__V1__FinishedCall *results;
+};
+
+void check_finish_task_batch(const void *request_, struct violations *violations)
+{
+    const Dialplane__V1__FinishTaskBatchRequest *request = request_;
+    const char *ids[STEPS_REQUEST_MOST];
+    size_t count = request->n_calls < STEPS_REQUEST_MOST ? request->n_calls : STEPS_REQUEST_MOST;
+
+    for (size_t i = 0; i < count; i++)
+        ids[i] = request->calls[i]->call_id;
+    check_each_once(ids, count, violations);
+}
+
+static void on_batch_step(struct step_request *request, struct step *step,
+                          const struct pg_result *result, int row)
+{
+    struct finish_batch *batch = (struct finish_batch *)request;
+    Dialplane__V1__FinishedCall *finished = &batch->results[step - request->steps];
+    struct arena *arena = rpc_call_arena(request->call);
+    struct err refusal = {0};
+
+    if (!read_verdict(step, result, row, &refusal)) {
+        finished->refusal = refusal_from_err(arena, &refusal);
+        return;
     }
+    finished->_task_id_case = DIALPLANE__V1__FINISHED_CALL___TASK_ID_TASK_ID;
+    finished->task_id = pg_text(result, row, STEP_TASK, arena);
+    finished->_status_case = DIALPLANE__V1__FINISHED_CALL___STATUS_STATUS;
+    finished->status = task_status_from_word(pg_str(result, row, STEP_STATE));
+    finished->next_attempt_at = timestamp_from_column(arena, result, row, STEP_NEXT_ATTEMPT_AT);
+}
+
+static void on_batch_done(struct step_request *request, const struct err *err)
+{
+    struct finish_batch *batch = (struct finish_batch *)request;
+    struct arena *arena = rpc_call_arena(request->call);
+    Dialplane__V1__FinishTaskBatchResponse response =
+        DIALPLANE__V1__FINISH_TASK_BATCH_RESPONSE__INIT;
+
+    if (err) {
+        rpc_fail(request->call, err);
+        return;
+    }
+    response.results = ARENA_ARRAY(arena, Dialplane__V1__FinishedCall *, request->count);
+    for (size_t i = 0; response.results && i < request->count; i++)
+        response.results[response.n_results++] = &batch->results[i];
+    if (arena_is_exhausted(arena))
+        fail_memory(request->call);
+    else
+        rpc_reply(request->call, &response.base);
+}
+
+void finish_task_batch(struct rpc_call *call, const void *request_)
+{
+    const Dialplane__V1__FinishTaskBatchRequest *request = request_;
+    struct campaign_service *service = rpc_call_context(call);
+    struct arena *arena = rpc_call_arena(call);
+    struct finish_batch *batch = ARENA_NEW(arena, struct finish_batch);
+    struct step *steps = ARENA_ARRAY(arena, struct step, request->n_calls);
+
+    if (batch)
+        batch->results = ARENA_ARRAY(arena, Dialplane__V1__FinishedCall, request->n_calls);
+    if (!batch || !steps || !batch->results) {
+        fail_memory(call);
+        return;
+    }
+    for (size_t i = 0; i < request->n_calls; i++) {
+        dialplane__v1__finished_call__init(&batch->results[i]);
+        batch->results[i].call_id = request->calls[i]->call_id;
+        steps[i] = step_from_request(call, request->calls[i]);
+    }
+    batch->request = (struct step_request){.call = call,
+                                           .steps = steps,
+                                           .count = request->n_calls,
+                                           .on_step = on_batch_step,
+                                           .on_done = on_batch_done};
+    step_lane_submit(service->steps, &batch->request);
 }

@@ -33,6 +33,8 @@ void check_create_suppression(const void *request, struct violations *violations
 void check_list_campaigns(const void *request, struct violations *violations);
 void check_create_campaign(const void *request, struct violations *violations);
 void check_update_campaign(const void *request, struct violations *violations);
+void check_begin_dial_batch(const void *request, struct violations *violations);
+void check_finish_task_batch(const void *request, struct violations *violations);
 void check_list_tasks(const void *request, struct violations *violations);
 
 /* UploadCallList, a client stream. */
@@ -47,8 +49,10 @@ void upload_suppressions_gone(struct rpc_call *call);
 
 void claim_tasks(struct rpc_call *call, const void *request);
 void begin_dial(struct rpc_call *call, const void *request);
+void begin_dial_batch(struct rpc_call *call, const void *request);
 void report_progress(struct rpc_call *call, const void *request);
 void heartbeat(struct rpc_call *call, const void *request);
 void finish_task(struct rpc_call *call, const void *request);
+void finish_task_batch(struct rpc_call *call, const void *request);
 
 #endif

@@ -328,7 +328,7 @@ def test_who_goes_away_while_waiting_gets_nothing(client, tenant):
     time.sleep(0.3)
     client.StartCampaign(id=campaign.id)
     assert len(claim(client, tenant, wait_ms=2000)) == 1
-    assert sql(f"select worker_id from call_attempts where campaign_id = '{campaign.id}'") == "w1"
+    assert sql(f"select worker_id from live_calls where campaign_id = '{campaign.id}'") == "w1"
 
 
 def test_waiting_agents_do_not_hold_up_the_stop(tenant):
