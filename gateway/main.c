@@ -33,7 +33,7 @@ static const struct app_setting settings[] = {
      "address and port for HTTP and WebSocket; sockets given by systemd (LISTEN_FDS) go before",
      true, false, &listen_address, 0, 0},
     {"allow-insecure", APP_BOOL, "false",
-     "listen on other than loopback addresses although nothing authenticates callers yet", false,
+     "listen on addresses that are not loopback although nothing authenticates callers yet", false,
      false, &allow_insecure, 0, 0},
     {"threads", APP_INT, "0", "threads, 0 to 64; 0: one a core", true, false, &threads, 0,
      THREADS_MAX},

@@ -25,8 +25,8 @@ void app_notify(const char *state)
         address.sun_path[0] = '\0';
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
-    if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL,
-                         (const struct sockaddr *)&address, size) < 0)
+    if (fd < 0 ||
+        sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address, size) < 0)
         log_event(LOG_LEVEL_WARN, "notify_failed", log_text("error", strerror(errno)));
     if (fd >= 0)
         close(fd);

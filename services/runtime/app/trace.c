@@ -191,6 +191,7 @@ static void make_batch(struct tracer *tracer)
 
 /* ---- Sending ---- */
 
+static void on_period(void *context);
 static void on_sent(struct tracer *tracer, enum err_code code);
 static void progress(struct tracer *tracer);
 
@@ -208,6 +209,11 @@ static void on_retry(void *context)
 
     tracer->retry_timer = NULL;
     send_batch(tracer);
+}
+
+static bool is_half_full(const struct tracer *tracer)
+{
+    return tracer->waiting.length > tracer->waiting.limit / 2;
 }
 
 /* https://opentelemetry.io/docs/specs/otlp/#failures: these may be tried again. */
@@ -253,6 +259,8 @@ static void on_sent(struct tracer *tracer, enum err_code code)
     }
     if (tracer->closing)
         progress(tracer);
+    else if (is_half_full(tracer))
+        on_period(tracer); /* it was kept busy */
 }
 
 static void on_period(void *context)
@@ -476,7 +484,7 @@ void trace_end(const struct trace_span *span, const struct trace_end *end)
     }
     wire_put_bytes(&tracer->waiting, SCOPE_SPANS_SPANS, buf_str(&tracer->span));
     tracer->waiting_count++;
-    if (tracer->waiting.length > tracer->waiting.limit / 2)
+    if (is_half_full(tracer))
         on_period(tracer);
 }
 

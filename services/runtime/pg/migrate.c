@@ -20,6 +20,7 @@ struct migrator {
     const struct pg_migration *migrations;
     size_t count;
     struct err *err;
+    bool only_check;
 };
 
 static void sleep_us(int64_t us)
@@ -192,8 +193,14 @@ static bool migrate_locked(struct migrator *migrator)
         good = sums[i] != NULL;
     }
     good = good && compare_applied(migrator, sums, done);
-    for (size_t i = 0; i < migrator->count && good; i++)
-        good = done[i] || apply(migrator, &migrator->migrations[i], sums[i]);
+    for (size_t i = 0; i < migrator->count && good; i++) {
+        if (!done[i] && migrator->only_check)
+            good = err_set(migrator->err, ERR_FAILED_PRECONDITION, "SCHEMA_TOO_OLD",
+                           "the database lacks migration %s: start a service with --migrate-only",
+                           migrator->migrations[i].name);
+        else if (!done[i])
+            good = apply(migrator, &migrator->migrations[i], sums[i]);
+    }
     for (size_t i = 0; i < migrator->count; i++)
         free(sums[i]);
     free(sums);
@@ -201,10 +208,10 @@ static bool migrate_locked(struct migrator *migrator)
     return good;
 }
 
-bool pg_migrate(const char *connection_string, const struct pg_migration *migrations, size_t count,
-                int64_t wait_us, struct err *err)
+static bool migrate(const char *connection_string, const struct pg_migration *migrations,
+                    size_t count, int64_t wait_us, bool only_check, struct err *err)
 {
-    struct migrator migrator = {NULL, migrations, count, err};
+    struct migrator migrator = {NULL, migrations, count, err, only_check};
     migrator.conn = connect_within(connection_string, wait_us, err);
     if (!migrator.conn)
         return false;
@@ -219,4 +226,16 @@ bool pg_migrate(const char *connection_string, const struct pg_migration *migrat
                 migrate_locked(&migrator);
     PQfinish(migrator.conn); /* gives the lock back */
     return good;
+}
+
+bool pg_migrate(const char *connection_string, const struct pg_migration *migrations, size_t count,
+                int64_t wait_us, struct err *err)
+{
+    return migrate(connection_string, migrations, count, wait_us, false, err);
+}
+
+bool pg_migrate_check(const char *connection_string, const struct pg_migration *migrations,
+                      size_t count, int64_t wait_us, struct err *err)
+{
+    return migrate(connection_string, migrations, count, wait_us, true, err);
 }

@@ -183,5 +183,8 @@ extern const struct pg_migration dialplane_migrations[];
 extern const size_t dialplane_migration_count;
 bool pg_migrate(const char *connection_string, const struct pg_migration *migrations, size_t count,
                 int64_t wait_us, struct err *err);
+/* Applies nothing: refuses a schema that is newer, different, or that lacks a migration. */
+bool pg_migrate_check(const char *connection_string, const struct pg_migration *migrations,
+                      size_t count, int64_t wait_us, struct err *err);
 
 #endif

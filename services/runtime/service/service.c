@@ -161,12 +161,10 @@ static bool prepare(struct running *running, struct err *err)
     running->schema = schema_load(dialplane_descriptor_set, dialplane_descriptor_set_size, err);
     if (!running->schema)
         return false;
-    if (settings->migrate || settings->migrate_only) {
-        if (!pg_migrate(settings->database_url, dialplane_migrations, dialplane_migration_count,
-                        settings->database_wait_us, err))
-            return false;
-    }
-    return true;
+    bool applies = settings->migrate || settings->migrate_only;
+    return (applies ? pg_migrate : pg_migrate_check)(settings->database_url, dialplane_migrations,
+                                                     dialplane_migration_count,
+                                                     settings->database_wait_us, err);
 }
 
 int service_main(const struct service *service, int argc, char **argv)
