@@ -341,11 +341,21 @@ static void fail_covered(struct claim_group *group, const struct err *err)
     }
 }
 
+static void dismiss(struct claim_group *group)
+{
+    for (struct claim_waiter *waiter = group->first, *next; waiter; waiter = next) {
+        next = waiter->next;
+        leave_with_nothing(waiter);
+    }
+}
+
 /* The next question of those who still wait: at once when somebody has not been told anything. */
 static void go_on(struct claim_group *group, int64_t again_us)
 {
     int64_t now = now_us(group->queue);
 
+    if (group->queue->stopping)
+        dismiss(group);
     for (const struct claim_waiter *waiter = group->first; waiter; waiter = waiter->next) {
         if (!waiter->was_told || waiter->is_covered)
             again_us = 0;
@@ -394,8 +404,13 @@ static void on_cancelled(void *context)
 
 void claims_add(struct claim_queue *queue, struct claim_waiter *waiter)
 {
-    struct claim_group *group = group_of(queue, waiter);
+    struct claim_group *group;
 
+    if (queue->stopping) {
+        waiter->on_tasks(waiter, NULL, NULL, 0);
+        return;
+    }
+    group = group_of(queue, waiter);
     if (!group) {
         struct err err = {0};
 
@@ -425,12 +440,9 @@ void claims_stop(struct claim_queue *queue)
     queue->stopping = true;
     for (struct claim_group *group = queue->groups, *next; group; group = next) {
         next = group->next;
-        for (struct claim_waiter *waiter = group->first, *after; waiter; waiter = after) {
-            after = waiter->next;
-            if (!waiter->is_covered)
-                leave_with_nothing(waiter);
-        }
-        if (!group->first)
+        if (!group->asking) { /* else its answer is still to come */
+            dismiss(group);
             group_drop_if_idle(group);
+        }
     }
 }
