@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct live;
+struct scopes;
 
 /* The scope of the page tokens. */
 #define CALLS_SCOPE "calls"
@@ -34,6 +35,7 @@ struct analytics_service {
     const struct schema *schema;
     struct prices prices;
     struct live *live;
+    struct scopes *scopes;
     /* since start */
     uint64_t events_accepted, events_repeated, calls_finished;
 };

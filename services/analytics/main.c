@@ -3,6 +3,7 @@
 #include "handlers/handlers.h"
 
 #include "live/live.h"
+#include "live/scopes.h"
 
 #include "service/service.h"
 
@@ -64,12 +65,19 @@ static const struct rpc_handler handlers[] = {
         .response = &dialplane__v1__watch_call_response__descriptor,
         .handle = watch_call,
     },
+    {
+        .path = "/dialplane.v1.AnalyticsService/WatchLive",
+        .request = &dialplane__v1__watch_live_request__descriptor,
+        .response = &dialplane__v1__watch_live_response__descriptor,
+        .check = check_watch_live,
+        .handle = watch_live,
+    },
 };
 
 /* Settings of this process alone. */
 static const char *price_stt_minute, *price_llm_input, *price_llm_output, *price_tts,
     *price_livekit;
-static int64_t live_poll_us, live_watchers, live_calls;
+static int64_t live_poll_us, live_watchers, live_calls, live_scopes;
 
 static const struct app_setting settings[] = {
     {.name = "price-stt-minute",
@@ -126,6 +134,14 @@ static const struct app_setting settings[] = {
      .minimum = 1,
      .maximum = 1000000,
      .ret_value = &live_calls},
+    {.name = "live-scopes",
+     .kind = APP_INT,
+     .default_text = "1000",
+     .help = "most companies, campaigns and skillbases whose live figures are watched at once",
+     .own = true,
+     .minimum = 1,
+     .maximum = 1000000,
+     .ret_value = &live_scopes},
 };
 
 static bool read_prices(struct prices *prices, struct err *err)
@@ -168,8 +184,15 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
         .watchers = (uint32_t)live_watchers,
         .watched_calls = (uint32_t)live_calls,
     };
+    const struct scopes_options scopes_options = {
+        .watchers = (uint32_t)live_watchers,
+        .scopes = (uint32_t)live_scopes,
+    };
     service->live = live_new(loop, pool, &service->prices, &options);
-    if (!service->live) {
+    service->scopes = scopes_new(loop, pool, &scopes_options);
+    if (!service->live || !service->scopes) {
+        live_free(service->live);
+        scopes_free(service->scopes);
         err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
         free(service);
         return NULL;
@@ -181,6 +204,7 @@ static void stop(void *context)
 {
     struct analytics_service *service = context;
     live_free(service->live);
+    scopes_free(service->scopes);
     free(service);
 }
 
