@@ -3,6 +3,7 @@
 #include "handlers/handlers.h"
 
 #include "live/live.h"
+#include "live/metrics.h"
 #include "live/scopes.h"
 
 #include "service/service.h"
@@ -77,6 +78,7 @@ static const struct rpc_handler handlers[] = {
 /* Settings of this process alone. */
 static const char *price_stt_minute, *price_llm_input, *price_llm_output, *price_tts,
     *price_livekit;
+static const char *redis_url;
 static int64_t live_poll_us, live_watchers, live_calls, live_scopes;
 
 static const struct app_setting settings[] = {
@@ -110,6 +112,14 @@ static const struct app_setting settings[] = {
      .help = "media server, USD a minute",
      .own = true,
      .ret_value = &price_livekit},
+    {.name = "redis-url",
+     .kind = APP_TEXT,
+     .secret = true,
+     .default_text = "",
+     .help =
+         "Redis that joins several instances, as redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE] "
+         "or unix:PATH; without one, instances find each other's events by polling",
+     .ret_value = &redis_url},
     {.name = "live-poll",
      .kind = APP_DURATION,
      .default_text = "2s",
@@ -180,6 +190,7 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
         return NULL;
     }
     const struct live_options options = {
+        .bus_url = redis_url,
         .poll_us = live_poll_us,
         .watchers = (uint32_t)live_watchers,
         .watched_calls = (uint32_t)live_calls,
@@ -188,12 +199,12 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
         .watchers = (uint32_t)live_watchers,
         .scopes = (uint32_t)live_scopes,
     };
-    service->live = live_new(loop, pool, &service->prices, &options);
-    service->scopes = scopes_new(loop, pool, &scopes_options);
-    if (!service->live || !service->scopes) {
+    service->live = live_new(loop, pool, &service->prices, &options, err);
+    service->scopes = service->live ? scopes_new(loop, pool, &scopes_options) : NULL;
+    if (!service->scopes) {
+        if (service->live)
+            err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
         live_free(service->live);
-        scopes_free(service->scopes);
-        err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
         free(service);
         return NULL;
     }
@@ -227,6 +238,7 @@ static void collect(struct buf *out, void *context)
     metrics_sample(out, "dialplane_live_calls", NULL, live.watched_calls);
     metrics_family(out, "dialplane_live_messages_total", "counter", "Messages sent to watchers.");
     metrics_sample(out, "dialplane_live_messages_total", NULL, (double)live.messages_sent);
+    collect_live(out, service);
 }
 
 int main(int argc, char **argv)
