@@ -16,6 +16,7 @@
 
 struct live;
 struct scopes;
+struct database_metrics;
 
 /* The scope of the page tokens. */
 #define CALLS_SCOPE "calls"
@@ -36,6 +37,7 @@ struct analytics_service {
     struct prices prices;
     struct live *live;
     struct scopes *scopes;
+    struct database_metrics *active_calls;
     /* since start */
     uint64_t events_accepted, events_repeated, calls_finished;
 };

@@ -6,6 +6,7 @@
 #include "live/metrics.h"
 #include "live/scopes.h"
 
+#include "service/database_metrics.h"
 #include "service/service.h"
 
 #include <stdlib.h>
@@ -201,10 +202,12 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
     };
     service->live = live_new(loop, pool, &service->prices, &options, err);
     service->scopes = service->live ? scopes_new(loop, pool, &scopes_options) : NULL;
-    if (!service->scopes) {
+    service->active_calls = service->scopes ? active_calls_new(loop, pool) : NULL;
+    if (!service->active_calls) {
         if (service->live)
             err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
         live_free(service->live);
+        scopes_free(service->scopes);
         free(service);
         return NULL;
     }
@@ -216,6 +219,7 @@ static void stop(void *context)
     struct analytics_service *service = context;
     live_free(service->live);
     scopes_free(service->scopes);
+    database_metrics_free(service->active_calls);
     free(service);
 }
 

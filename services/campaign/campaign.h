@@ -24,6 +24,7 @@
 #define SUPPRESSIONS_SCOPE "suppressions/"
 
 struct claim_queue;
+struct database_metrics;
 struct upload_workers;
 struct upkeep;
 
@@ -36,6 +37,7 @@ struct campaign_service {
     struct claim_queue *claims;     /* ClaimTasks calls that wait */
     struct upload_workers *workers; /* threads that read call lists */
     struct upkeep *upkeep;          /* sweeps each second */
+    struct database_metrics *task_metrics;
     int64_t lease_us;
     int64_t upload_row_limit, upload_byte_limit;
     const char *default_region; /* NULL: none */

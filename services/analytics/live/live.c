@@ -69,6 +69,20 @@ static struct entry *find_entry(struct live *live, const char *call_id)
     return NULL;
 }
 
+const char *const live_outcomes[LIVE_OUTCOMES] = {"success", "fail",    "voicemail", "no_answer",
+                                                  "busy",    "unknown", "other"};
+
+static void count_end(struct live_stats *stats, const Dialplane__V1__CallEvent *event)
+{
+    size_t i = 0;
+    if (event->event_case != DIALPLANE__V1__CALL_EVENT__EVENT_FINISHED)
+        return;
+    const char *outcome = event->finished->_outcome_case ? event->finished->outcome : "unknown";
+    while (i < LIVE_OUTCOMES - 1 && strcmp(outcome, live_outcomes[i]) != 0)
+        i++;
+    stats->ended[i]++;
+}
+
 static void start_load(struct entry *entry);
 
 static void on_poll(void *context)
@@ -341,6 +355,7 @@ void live_publish(struct live *live, const char *call_id, const Dialplane__V1__C
     struct uuid uuid;
     char text[UUID_TEXT_SIZE];
     live->stats.events_published++;
+    count_end(&live->stats, event);
     if (!live->bus || !uuid_parse(str_from(call_id), &uuid))
         return;
     uuid_format(&uuid, text);

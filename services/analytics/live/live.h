@@ -41,8 +41,13 @@ void live_publish(struct live *live, const char *call_id, const Dialplane__V1__C
 /* Streams the call to `rpc`, which ends by itself after the last event, or with an error. */
 void live_watch(struct live *live, struct rpc_call *rpc, const char *call_id, uint64_t after_seq);
 
+/* Outcomes of the contract; whatever else an agent reports is the last. */
+#define LIVE_OUTCOMES 7
+extern const char *const live_outcomes[LIVE_OUTCOMES];
+
 struct live_stats {
     uint32_t watchers, watched_calls;
+    uint64_t ended[LIVE_OUTCOMES]; /* calls whose end this instance has stored */
     uint64_t events_published, messages_sent, polls;
 };
 void live_stats(const struct live *live, struct live_stats *ret_stats);

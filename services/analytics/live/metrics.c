@@ -3,8 +3,14 @@
 #include "live/live.h"
 #include "live/scopes.h"
 
+#include "analytics_sql.h"
 #include "app/app.h"
 #include "bus/bus.h"
+#include "service/database_metrics.h"
+
+#include <stdio.h>
+
+#define ACTIVE_DAYS 1
 
 static void one(struct buf *out, const char *name, const char *type, const char *help, double value)
 {
@@ -12,12 +18,41 @@ static void one(struct buf *out, const char *name, const char *type, const char 
     metrics_sample(out, name, NULL, value);
 }
 
+static void write_active(const struct pg_result *rows, struct arena *arena, struct buf *out)
+{
+    (void)arena;
+    one(out, "dialplane_calls_active", "gauge",
+        "Calls under way that began today or yesterday, UTC. The same at every instance.",
+        pg_rows(rows) ? (double)pg_int64(rows, 0, 0) : 0);
+}
+
+struct database_metrics *active_calls_new(struct loop *loop, struct pg_pool *pool)
+{
+    return database_metrics_new(loop, pool, &sql_count_active_calls, ACTIVE_DAYS, write_active);
+}
+
+static void collect_ends(struct buf *out, const struct live_stats *stats)
+{
+    char labels[40];
+    metrics_family(out, "dialplane_calls_ended_total", "counter",
+                   "Calls whose end this instance has stored, by outcome; words of agents that the "
+                   "contract does not name are \"other\".");
+    for (size_t i = 0; i < LIVE_OUTCOMES; i++) {
+        snprintf(labels, sizeof(labels), "outcome=\"%s\"", live_outcomes[i]);
+        metrics_sample(out, "dialplane_calls_ended_total", labels, (double)stats->ended[i]);
+    }
+}
+
 void collect_live(struct buf *out, const struct analytics_service *service)
 {
     struct scopes_stats scopes;
     struct bus_stats bus;
+    struct live_stats live;
     scopes_stats(service->scopes, &scopes);
     bus_stats(live_bus(service->live), &bus);
+    live_stats(service->live, &live);
+    database_metrics_collect(service->active_calls, out);
+    collect_ends(out, &live);
     one(out, "dialplane_live_scopes", "gauge",
         "Companies, campaigns and skillbases whose live figures are watched.", scopes.scopes);
     one(out, "dialplane_live_scope_watchers", "gauge", "Streams of live figures.", scopes.watchers);
