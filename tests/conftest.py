@@ -73,8 +73,8 @@ class Platform:
         return subprocess.run([str(ROOT / "dev"), *arguments], env=self.environment, check=check, timeout=300, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
-    def start(self):
-        result = self.dev("up", "--detach", "--data", self.data, "--http", self.http, check=False)
+    def start(self, *flags):
+        result = self.dev("up", "--detach", "--data", self.data, "--http", self.http, *flags, check=False)
         if result.returncode != 0:
             raise RuntimeError(f"./dev up failed:\n{result.stdout}")
         return self

@@ -20,6 +20,8 @@ struct exchange_ops {
                                           const struct websocket_handler *handler, void *state);
 };
 
+struct h2_socket;
+
 struct exchange {
     struct exchange *next; /* of the free, or of the finishing */
     struct link *link;
@@ -50,6 +52,7 @@ struct exchange {
 
     /* HTTP/2 only. */
     struct exchange *next_stream, *previous_stream;
+    struct h2_socket *socket; /* NULL: no WebSocket */
     int32_t stream_id;
     unsigned reject_status; /* found while its head was read; 0: none */
     const char *reject_detail;

@@ -71,6 +71,11 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
     struct exchange *exchange = h2_stream_exchange(h2, stream_id);
     (void)flags;
     nghttp2_session_consume_connection(session, length);
+    if (exchange && exchange->socket) {
+        nghttp2_session_consume_stream(session, stream_id, length);
+        h2_socket_feed(exchange, (struct str){(const char *)data, length});
+        return 0;
+    }
     if (!exchange || exchange->complete || exchange->body_refused) {
         return 0; /* nobody wants it; the stream's window stays shut */
     }
@@ -123,7 +128,9 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         h2->open_head = 0;
         h2_head_is_whole(exchange);
     }
-    if (exchange->in_end) {
+    if (exchange->in_end && exchange->socket) {
+        h2_socket_feed(exchange, (struct str){"", 0});
+    } else if (exchange->in_end) {
         deliver(h2, exchange);
     }
     return 0;
@@ -153,6 +160,9 @@ static void forget_orphan(struct h2 *h2, int32_t stream_id)
 
 static void detach(struct h2 *h2, struct exchange *exchange)
 {
+    if (exchange->socket) {
+        h2_socket_close(exchange);
+    }
     unlink_stream(h2, exchange);
     nghttp2_session_set_stream_user_data(h2->session, exchange->stream_id, NULL);
 }
@@ -270,7 +280,13 @@ static void run(struct protocol *protocol)
         h2->deliver_due = false;
         for (exchange = h2->streams; exchange; exchange = next) {
             next = exchange->next_stream; /* streams close in pull_frames() and feed(), not here */
-            deliver(h2, exchange);
+            if (exchange->socket) {
+                size_t early = exchange->in.length;
+                h2_socket_feed(exchange, (struct str){"", 0});
+                nghttp2_session_consume_stream(h2->session, exchange->stream_id, early);
+            } else {
+                deliver(h2, exchange);
+            }
         }
     }
     pull_frames(h2);
@@ -287,6 +303,10 @@ static void on_sent(struct protocol *protocol)
     if (h2->stream_bytes < protocol->link->core->limits.output_bytes) {
         for (exchange = h2->streams; exchange; exchange = next) {
             next = exchange->next_stream;
+            if (exchange->socket) {
+                h2_socket_on_sent(exchange);
+                continue;
+            }
             if (exchange->drain_wanted && !exchange->complete &&
                 exchange->out.waiting + out_waiting < HTTP_DRAINED_BELOW_BYTES) {
                 exchange->drain_wanted = false;
@@ -338,7 +358,12 @@ static enum http_wait waits_for(const struct protocol *protocol)
             return HTTP_WAIT_BODY;
         }
     }
-    return h2->streams ? HTTP_WAIT_NOTHING : HTTP_WAIT_REQUEST;
+    for (exchange = h2->streams; exchange && h2->socket_count; exchange = exchange->next_stream) {
+        if (exchange->socket && h2_socket_waits_for(exchange) == HTTP_WAIT_CLOSE) {
+            return HTTP_WAIT_CLOSE;
+        }
+    }
+    return h2->socket_count ? HTTP_WAIT_PONG : h2->streams ? HTTP_WAIT_NOTHING : HTTP_WAIT_REQUEST;
 }
 
 /* The body of a stream does not come: the one above hears that it is gone, the peer gets 408 from a
@@ -364,11 +389,19 @@ static void on_timeout(struct protocol *protocol)
 {
     struct h2 *h2 = (struct h2 *)protocol;
     struct exchange *exchange, *next;
+    enum http_wait waiting = waits_for(protocol);
     if (h2->ended) {
         return;
     }
     if (h2->orphan_count > 0) {
         drop_orphans(h2);
+    } else if (waiting == HTTP_WAIT_CLOSE || waiting == HTTP_WAIT_PONG) {
+        for (exchange = h2->streams; exchange; exchange = next) {
+            next = exchange->next_stream;
+            if (exchange->socket && h2_socket_waits_for(exchange) == waiting) {
+                h2_socket_on_timeout(exchange);
+            }
+        }
     } else if (!h2->open_head && h2->streams) {
         for (exchange = h2->streams; exchange; exchange = next) {
             next = exchange->next_stream;
@@ -398,6 +431,11 @@ static void drain(struct protocol *protocol)
     struct h2 *h2 = (struct h2 *)protocol;
     if (h2->ended) {
         return;
+    }
+    for (struct exchange *exchange = h2->streams; exchange; exchange = exchange->next_stream) {
+        if (exchange->socket) {
+            h2_socket_drain(exchange);
+        }
     }
     /* Streams up to the last one seen are finished; then the session wants nothing more and ends.
      */
@@ -455,6 +493,7 @@ static bool open_session(struct h2 *h2)
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->streams},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->header_bytes},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
     };
     nghttp2_session_callbacks *callbacks = NULL;
     nghttp2_option *option = NULL;

@@ -28,6 +28,9 @@ static ssize_t read_data(nghttp2_session *session, int32_t stream_id, uint8_t *b
     (void)session;
     (void)stream_id;
     h2->stream_bytes -= taken;
+    if (exchange->socket) {
+        h2_socket_sent(exchange, taken);
+    }
     exchange->bytes_sent += taken;
     if (exchange->out.failed) {
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* not whole: reset it */
@@ -94,12 +97,30 @@ static void submit(struct exchange *exchange, unsigned status, const struct head
     wake(h2);
 }
 
+/* A good answer to an extended CONNECT would open it (RFC 8441 §5): only accept_websocket() may. */
+static bool refuse_to_connect(struct exchange *exchange, unsigned status)
+{
+    const uint64_t none = 0;
+    if (!exchange->wants_websocket || status >= 300) {
+        return false;
+    }
+    exchange->status = 501;
+    exchange->bodyless = exchange->data_end = true;
+    if (!h2_of(exchange)->ended) {
+        submit(exchange, 501, NULL, 0, &none, false);
+    }
+    return true;
+}
+
 static void respond(struct exchange *exchange, unsigned status, const struct header *headers,
                     size_t header_count, struct str body)
 {
     struct h2 *h2 = h2_of(exchange);
     uint64_t length = body.length;
     bool has_data = !exchange->bodyless && body.length > 0;
+    if (refuse_to_connect(exchange, status)) {
+        return;
+    }
     exchange->data_end = true;
     if (h2->ended) {
         return;
@@ -115,7 +136,7 @@ static void respond(struct exchange *exchange, unsigned status, const struct hea
 static void begin(struct exchange *exchange, unsigned status, const struct header *headers,
                   size_t header_count)
 {
-    if (!h2_of(exchange)->ended) {
+    if (!refuse_to_connect(exchange, status) && !h2_of(exchange)->ended) {
         submit(exchange, status, headers, header_count, NULL, !exchange->bodyless);
     }
 }
@@ -179,11 +200,18 @@ static void body_wanted(struct exchange *exchange)
 static struct websocket *accept_websocket(struct exchange *exchange, struct str protocol,
                                           const struct websocket_handler *handler, void *state)
 {
-    (void)exchange;
-    (void)protocol;
-    (void)handler;
-    (void)state;
-    return NULL; /* extended CONNECT (RFC 8441) is not offered, so that nobody asks */
+    struct h2 *h2 = h2_of(exchange);
+    const struct header chosen = {STR_LITERAL("sec-websocket-protocol"), protocol};
+    struct websocket *websocket = h2_socket_open(exchange, handler, state);
+    if (!websocket) {
+        return NULL;
+    }
+    exchange->begun = true;
+    exchange->complete = true;
+    exchange->status = 200;
+    submit(exchange, 200, &chosen, protocol.length > 0 ? 1 : 0, NULL, true);
+    h2->deliver_due = true;
+    return websocket;
 }
 
 const struct exchange_ops h2_exchange_ops = {

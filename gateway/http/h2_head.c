@@ -3,6 +3,7 @@
 #include "gateway/http/h2_internal.h"
 
 #include "gateway/http/target.h"
+#include "gateway/http/websocket.h"
 
 #include <string.h>
 
@@ -66,6 +67,9 @@ static bool take_pseudo(struct exchange *exchange, struct str name, struct str v
     }
     if (str_equal(name, STR_LITERAL(":authority"))) {
         return head_set_text(head, &head->authority, value.data, value.length);
+    }
+    if (str_equal(name, STR_LITERAL(":protocol"))) {
+        return head_set_text(head, &head->protocol, value.data, value.length);
     }
     return true; /* :scheme */
 }
@@ -149,6 +153,7 @@ void h2_head_is_whole(struct exchange *exchange)
 {
     const struct header *expect;
     const char *wrong;
+    unsigned status;
     exchange->method = exchange->head.method;
     exchange->is_head = str_equal_cstr(exchange->method, "HEAD");
     if (exchange->reject_status) {
@@ -156,8 +161,18 @@ void h2_head_is_whole(struct exchange *exchange)
         return;
     }
     if (str_equal_cstr(exchange->method, "CONNECT")) {
-        h2_reject(exchange, 501, "the request method is not supported");
-        return;
+        if (!exchange->head.protocol.length) {
+            h2_reject(exchange, 501, "the request method is not supported");
+            return;
+        }
+        wrong = websocket_check_connect(&exchange->head, exchange->in_end, &status);
+        if (wrong) {
+            h2_reject(exchange, status, wrong);
+            return;
+        }
+        /* To the one above it is what it is in HTTP/1: a GET that may become a WebSocket. */
+        exchange->method = STR_LITERAL("GET");
+        exchange->wants_websocket = true;
     }
     wrong = take_target(exchange);
     if (wrong) {

@@ -15,8 +15,9 @@ struct h2 {
     nghttp2_session *session;
     struct exchange *streams; /* open ones */
     unsigned stream_count;
-    size_t stream_bytes; /* waiting in all streams' `out`, for the peer's windows */
-    int32_t open_head;   /* the stream whose header block is half received; 0: none */
+    unsigned socket_count; /* of them WebSockets */
+    size_t stream_bytes;   /* waiting in all streams' `out`, for the peer's windows */
+    int32_t open_head;     /* the stream whose header block is half received; 0: none */
     int64_t resets_since_us;
     uint32_t resets; /* RST_STREAM of the peer in this second */
     /* Streams that were answered while their body is still coming: a peer that has the whole answer
@@ -38,6 +39,21 @@ int h2_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uin
                  void *user);
 /* Checks and announces, or rejects. */
 void h2_head_is_whole(struct exchange *exchange);
+
+/* h2_socket.c: the stream becomes a WebSocket. NULL: no memory. */
+struct websocket *h2_socket_open(struct exchange *exchange, const struct websocket_handler *handler,
+                                 void *state);
+/* Data of the peer (perhaps none), and what had come before the stream was one. */
+void h2_socket_feed(struct exchange *exchange, struct str data);
+/* So many bytes of its output have become frames. */
+void h2_socket_sent(struct exchange *exchange, size_t taken);
+/* Frames have left: there may be room again. */
+void h2_socket_on_sent(struct exchange *exchange);
+enum http_wait h2_socket_waits_for(const struct exchange *exchange);
+void h2_socket_on_timeout(struct exchange *exchange);
+void h2_socket_drain(struct exchange *exchange);
+/* The stream is over. */
+void h2_socket_close(struct exchange *exchange);
 
 /* Answers with a problem. The exchange must not have begun an answer. */
 void h2_reject(struct exchange *exchange, unsigned status, const char *detail);

@@ -8,6 +8,7 @@ void head_init(struct head *head)
     head->target = (struct str){NULL, 0};
     head->method = (struct str){NULL, 0};
     head->authority = (struct str){NULL, 0};
+    head->protocol = (struct str){NULL, 0};
     head->fields = head->inline_fields;
     head->field_count = 0;
     head->field_capacity = HEAD_INLINE_FIELDS;
@@ -53,6 +54,7 @@ static bool grow_bytes(struct head *head, size_t length)
     rebase(&head->target, head->bytes, bytes);
     rebase(&head->method, head->bytes, bytes);
     rebase(&head->authority, head->bytes, bytes);
+    rebase(&head->protocol, head->bytes, bytes);
     for (i = 0; i < head->field_count; i++) {
         rebase(&head->fields[i].name, head->bytes, bytes);
         rebase(&head->fields[i].value, head->bytes, bytes);

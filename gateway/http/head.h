@@ -11,6 +11,7 @@
 struct head {
     struct str target;
     struct str method, authority; /* HTTP/2: from its pseudo-headers */
+    struct str protocol;          /* of an extended CONNECT */
     struct header *fields;
     unsigned field_count, field_capacity;
     char *bytes;

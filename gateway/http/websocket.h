@@ -11,6 +11,8 @@ const char *websocket_check_request(const struct head *head, struct str method, 
                                     unsigned *ret_status);
 
 #define WEBSOCKET_ACCEPT_SIZE 29
+/* The same of an extended CONNECT (RFC 8441 §5), which has no key. */
+const char *websocket_check_connect(const struct head *head, bool has_ended, unsigned *ret_status);
 /* Sec-WebSocket-Accept for a checked key; NUL-terminated. */
 void websocket_accept_key(struct str key, char out[WEBSOCKET_ACCEPT_SIZE]);
 

@@ -24,13 +24,37 @@ static bool key_is_valid(struct str key)
     return true;
 }
 
+static const char *check_version(const struct head *head, unsigned *ret_status)
+{
+    const struct str name = STR_LITERAL("sec-websocket-version");
+    const struct header *version = head_find(head, name);
+
+    if (version && head_count(head, name) == 1 && str_equal_cstr(version->value, "13")) {
+        return NULL;
+    }
+    *ret_status = version ? 426 : 400;
+    return "the WebSocket version must be 13";
+}
+
+const char *websocket_check_connect(const struct head *head, bool has_ended, unsigned *ret_status)
+{
+    *ret_status = 501;
+    if (!str_equal_cstr(head->protocol, "websocket")) {
+        return "the only protocol that can be connected to is websocket";
+    }
+    *ret_status = 400;
+    if (has_ended) {
+        return "a WebSocket's stream stays open";
+    }
+    return check_version(head, ret_status);
+}
+
 const char *websocket_check_request(const struct head *head, struct str method, bool has_body,
                                     unsigned *ret_status)
 {
-    const struct str version_name = STR_LITERAL("sec-websocket-version");
     const struct str key_name = STR_LITERAL("sec-websocket-key");
-    const struct header *version = head_find(head, version_name);
     const struct header *key = head_find(head, key_name);
+    const char *wrong;
 
     *ret_status = 400;
     if (!str_equal_cstr(method, "GET") || has_body) {
@@ -39,9 +63,9 @@ const char *websocket_check_request(const struct head *head, struct str method, 
     if (!head_has_token(head, STR_LITERAL("connection"), STR_LITERAL("upgrade"))) {
         return "a WebSocket needs the header connection: upgrade";
     }
-    if (!version || head_count(head, version_name) != 1 || !str_equal_cstr(version->value, "13")) {
-        *ret_status = version ? 426 : 400;
-        return "the WebSocket version must be 13";
+    wrong = check_version(head, ret_status);
+    if (wrong) {
+        return wrong;
     }
     if (!key || head_count(head, key_name) != 1 || !key_is_valid(key->value)) {
         return "sec-websocket-key is missing or malformed";

@@ -8,6 +8,7 @@
 
 #define BLOCK_ABOVE ((size_t)64 * 1024)
 #define LONELY_BYTES ((size_t)64 * 1024)
+#define HUB_BYTES ((size_t)72 * 1024) /* violations, and the authorization */
 
 struct live *live_new(struct worker *worker)
 {
@@ -28,8 +29,9 @@ static void free_hub(void *context)
 {
     struct hub *hub = context;
 
+    live_event_free(hub->opening);
     history_done(&hub->history);
-    free(hub->authorization);
+    arena_free(hub->arena);
     free(hub);
 }
 
@@ -145,6 +147,17 @@ static bool send_next(struct hub *hub, struct watcher *watcher)
     return true;
 }
 
+static void send_opening(struct hub *hub, struct watcher *watcher)
+{
+    struct shared_bytes *frame = live_event_frame(hub->opening, watcher->ops->form,
+                                                  &hub->live->worker->text, &hub->history.bytes);
+
+    if (!frame)
+        return;
+    watcher->opened = true;
+    watcher->blocked = watcher->ops->send(watcher, frame) > BLOCK_ABOVE;
+}
+
 /* Sends what the watcher lacks, until it is full or at the edge. */
 static void serve(struct hub *hub, struct watcher *watcher)
 {
@@ -162,6 +175,11 @@ static void serve(struct hub *hub, struct watcher *watcher)
             return;
         }
         watcher->next = history->first; /* figures: the newest are all that counts */
+    }
+    if (hub->opening && !watcher->opened) {
+        send_opening(hub, watcher);
+        if (watcher->hub != hub || !watcher->opened)
+            return;
     }
     while (!watcher->blocked && watcher->next < history_end(history) && send_next(hub, watcher))
         ;
@@ -225,6 +243,10 @@ static bool add_event(struct hub *hub, struct live_event *event)
     struct history *history = &hub->history;
 
     if (!hub->route->method->stream_cursor) {
+        if (!hub->opening) {
+            hub->opening = event;
+            return true;
+        }
         while (history->count) /* figures: the newest are all that counts */
             history_drop_oldest(history);
         return history_add(history, event);
@@ -245,7 +267,6 @@ static void end_hub(struct hub *hub, const struct err *err)
     set_paused(hub, false);
     hub->ended = true;
     hub->end = *err;
-    hub->end.violations = NULL;
     detach_hub(hub);
     schedule(hub);
 }
@@ -303,11 +324,15 @@ struct hub *hub_open(struct live *live, const struct route *route, struct str re
 {
     struct hub *hub = calloc(1, sizeof(*hub) + request.length);
 
-    if (hub && caller->authorization && !(hub->authorization = strdup(caller->authorization))) {
+    if (hub)
+        hub->arena = arena_new(HUB_BYTES);
+    if (hub && hub->arena && caller->authorization)
+        hub->authorization =
+            arena_strndup(hub->arena, caller->authorization, strlen(caller->authorization));
+    if (!hub || !hub->arena || (caller->authorization && !hub->authorization)) {
+        if (hub)
+            arena_free(hub->arena);
         free(hub);
-        hub = NULL;
-    }
-    if (!hub) {
         err_set(err, ERR_RESOURCE_EXHAUSTED, "OVERLOADED", "Out of memory");
         return NULL;
     }
@@ -321,6 +346,7 @@ struct hub *hub_open(struct live *live, const struct route *route, struct str re
         .path = route->method->path,
         .message = {hub->request, hub->request_length},
         .authorization = hub->authorization,
+        .arena = hub->arena,
     };
     if (caller->identity) {
         upstream.request_id = caller->identity->request_id;
@@ -330,7 +356,7 @@ struct hub *hub_open(struct live *live, const struct route *route, struct str re
     hub->call = upstream_call_start(live->worker->route_upstreams[route->index], &upstream,
                                     &hub_handler, hub);
     if (!hub->call) {
-        free(hub->authorization);
+        arena_free(hub->arena);
         free(hub);
         err_set(err, ERR_RESOURCE_EXHAUSTED, "OVERLOADED", "Out of memory");
         return NULL;
@@ -374,7 +400,7 @@ bool hub_join(struct live *live, const struct route *route, struct str request,
         LIST_INSERT_HEAD(&live->buckets[hash % LIVE_BUCKETS], hub, link);
     }
     watcher->behind = NULL;
-    watcher->blocked = watcher->begun = false;
+    watcher->blocked = watcher->begun = watcher->opened = false;
     enter(hub, watcher, hub->history.first);
     live->worker->stats.live_watchers++;
     return true;

@@ -50,6 +50,7 @@ struct watcher {
     uint8_t idle_looks;    /* since when it has taken nothing */
     bool blocked;          /* waits for watcher_drained() */
     bool begun;
+    bool opened; /* has been sent the hub's opening */
 };
 
 struct live; /* the hubs of one thread */

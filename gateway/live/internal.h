@@ -20,6 +20,7 @@ struct hub {
     struct upstream_call *call; /* NULL: ended */
     struct watcher_list watchers;
     uint64_t hash;
+    struct live_event *opening; /* figures only: the first message, for everybody who joins */
     struct history history;
     uint64_t edge; /* number of the first event that nobody has been sent */
     size_t unsent; /* bytes of the events from there on */
@@ -32,7 +33,8 @@ struct hub {
     bool work_scheduled;
     bool dead; /* waits to be freed */
     struct err end;
-    char *authorization; /* NULL: none */
+    struct arena *arena;       /* of its violations and authorization */
+    const char *authorization; /* NULL: none */
     size_t request_length;
     char request[];
 };

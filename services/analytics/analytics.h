@@ -15,6 +15,8 @@
 #include <stdint.h>
 
 struct live;
+struct scopes;
+struct database_metrics;
 
 /* The scope of the page tokens. */
 #define CALLS_SCOPE "calls"
@@ -34,6 +36,8 @@ struct analytics_service {
     const struct schema *schema;
     struct prices prices;
     struct live *live;
+    struct scopes *scopes;
+    struct database_metrics *active_calls;
     /* since start */
     uint64_t events_accepted, events_repeated, calls_finished;
 };

@@ -3,7 +3,10 @@
 #include "handlers/handlers.h"
 
 #include "live/live.h"
+#include "live/metrics.h"
+#include "live/scopes.h"
 
+#include "service/database_metrics.h"
 #include "service/service.h"
 
 #include <stdlib.h>
@@ -64,12 +67,20 @@ static const struct rpc_handler handlers[] = {
         .response = &dialplane__v1__watch_call_response__descriptor,
         .handle = watch_call,
     },
+    {
+        .path = "/dialplane.v1.AnalyticsService/WatchLive",
+        .request = &dialplane__v1__watch_live_request__descriptor,
+        .response = &dialplane__v1__watch_live_response__descriptor,
+        .check = check_watch_live,
+        .handle = watch_live,
+    },
 };
 
 /* Settings of this process alone. */
 static const char *price_stt_minute, *price_llm_input, *price_llm_output, *price_tts,
     *price_livekit;
-static int64_t live_poll_us, live_watchers, live_calls;
+static const char *redis_url;
+static int64_t live_poll_us, live_watchers, live_calls, live_scopes;
 
 static const struct app_setting settings[] = {
     {.name = "price-stt-minute",
@@ -102,6 +113,14 @@ static const struct app_setting settings[] = {
      .help = "media server, USD a minute",
      .own = true,
      .ret_value = &price_livekit},
+    {.name = "redis-url",
+     .kind = APP_TEXT,
+     .secret = true,
+     .default_text = "",
+     .help =
+         "Redis that joins several instances, as redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE] "
+         "or unix:PATH; without one, instances find each other's events by polling",
+     .ret_value = &redis_url},
     {.name = "live-poll",
      .kind = APP_DURATION,
      .default_text = "2s",
@@ -126,6 +145,14 @@ static const struct app_setting settings[] = {
      .minimum = 1,
      .maximum = 1000000,
      .ret_value = &live_calls},
+    {.name = "live-scopes",
+     .kind = APP_INT,
+     .default_text = "1000",
+     .help = "most companies, campaigns and skillbases whose live figures are watched at once",
+     .own = true,
+     .minimum = 1,
+     .maximum = 1000000,
+     .ret_value = &live_scopes},
 };
 
 static bool read_prices(struct prices *prices, struct err *err)
@@ -164,13 +191,23 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
         return NULL;
     }
     const struct live_options options = {
+        .bus_url = redis_url,
         .poll_us = live_poll_us,
         .watchers = (uint32_t)live_watchers,
         .watched_calls = (uint32_t)live_calls,
     };
-    service->live = live_new(loop, pool, &service->prices, &options);
-    if (!service->live) {
-        err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+    const struct scopes_options scopes_options = {
+        .watchers = (uint32_t)live_watchers,
+        .scopes = (uint32_t)live_scopes,
+    };
+    service->live = live_new(loop, pool, &service->prices, &options, err);
+    service->scopes = service->live ? scopes_new(loop, pool, &scopes_options) : NULL;
+    service->active_calls = service->scopes ? active_calls_new(loop, pool) : NULL;
+    if (!service->active_calls) {
+        if (service->live)
+            err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+        live_free(service->live);
+        scopes_free(service->scopes);
         free(service);
         return NULL;
     }
@@ -181,6 +218,8 @@ static void stop(void *context)
 {
     struct analytics_service *service = context;
     live_free(service->live);
+    scopes_free(service->scopes);
+    database_metrics_free(service->active_calls);
     free(service);
 }
 
@@ -203,6 +242,7 @@ static void collect(struct buf *out, void *context)
     metrics_sample(out, "dialplane_live_calls", NULL, live.watched_calls);
     metrics_family(out, "dialplane_live_messages_total", "counter", "Messages sent to watchers.");
     metrics_sample(out, "dialplane_live_messages_total", NULL, (double)live.messages_sent);
+    collect_live(out, service);
 }
 
 int main(int argc, char **argv)

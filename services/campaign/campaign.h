@@ -24,6 +24,7 @@
 #define SUPPRESSIONS_SCOPE "suppressions/"
 
 struct claim_queue;
+struct database_metrics;
 struct step_lane;
 struct upload_workers;
 struct upkeep;
@@ -38,6 +39,7 @@ struct campaign_service {
     struct step_lane *steps;        /* BeginDial and FinishTask */
     struct upload_workers *workers; /* threads that read call lists */
     struct upkeep *upkeep;          /* sweeps each second */
+    struct database_metrics *task_metrics;
     int64_t lease_us;
     int64_t upload_row_limit, upload_byte_limit;
     const char *default_region; /* NULL: none */

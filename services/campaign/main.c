@@ -4,6 +4,7 @@
 #include "handlers/handlers.h"
 #include "phone.h"
 #include "steps.h"
+#include "task_metrics.h"
 #include "upkeep.h"
 #include "upload_workers.h"
 
@@ -198,6 +199,7 @@ static const struct rpc_handler handlers[] = {
 static struct {
     int64_t lease_us, sweep_period_us;
     int64_t claim_waiters;
+    int64_t metrics_campaigns;
     int64_t upload_threads, upload_row_limit, upload_byte_limit;
     const char *default_region;
 } settings;
@@ -247,6 +249,13 @@ static const struct app_setting setting_table[] = {
      .ret_value = &settings.upload_byte_limit,
      .minimum = 1024,
      .maximum = INT64_C(16) << 30},
+    {.name = "metrics-campaigns",
+     .kind = APP_INT,
+     .default_text = "20",
+     .help = "campaigns whose tasks /metrics shows each by itself, 0 to 1000; the others are one",
+     .ret_value = &settings.metrics_campaigns,
+     .minimum = 0,
+     .maximum = 1000},
     {.name = "default-region",
      .kind = APP_TEXT,
      .help = "country of phone numbers without country code, ISO 3166-1 such as US; none: they are "
@@ -296,7 +305,9 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
         return NULL;
     }
     service->upkeep = upkeep_start(service, settings.sweep_period_us);
-    if (!service->upkeep || !loop_on_signal(loop, SIGTERM, on_stop_signal, service) ||
+    service->task_metrics = task_metrics_new(loop, pool, settings.metrics_campaigns);
+    if (!service->upkeep || !service->task_metrics ||
+        !loop_on_signal(loop, SIGTERM, on_stop_signal, service) ||
         !loop_on_signal(loop, SIGINT, on_stop_signal, service)) {
         err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for the service");
         return NULL;
@@ -311,6 +322,8 @@ static void stop(void *context)
     struct campaign_service *service = context;
 
     upkeep_stop(service->upkeep);
+    database_metrics_free(service->task_metrics);
+    service->task_metrics = NULL;
     upload_workers_free(service->workers);
 }
 
@@ -334,6 +347,7 @@ static void collect(struct buf *out, void *context)
     metrics_family(out, "dialplane_upkeep_failures_total", "counter",
                    "Upkeep statements that failed");
     metrics_sample(out, "dialplane_upkeep_failures_total", NULL, (double)figures->failures);
+    database_metrics_collect(service->task_metrics, out);
 }
 
 int main(int argc, char **argv)

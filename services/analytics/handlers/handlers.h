@@ -19,5 +19,7 @@ void get_metrics(struct rpc_call *call, const void *request);
 void check_get_metrics_time_series(const void *request, struct violations *violations);
 void get_metrics_time_series(struct rpc_call *call, const void *request);
 void watch_call(struct rpc_call *call, const void *request);
+void check_watch_live(const void *request, struct violations *violations);
+void watch_live(struct rpc_call *call, const void *request);
 
 #endif

@@ -36,13 +36,15 @@ struct entry {
     bool loads_again; /* something came while it was loading, or does not fit on the end */
     struct arena *load_arena;
     struct loop_timer *poll;
-    unsigned references; /* reads under way: it goes only when none is left */
+    uint8_t polls_passed; /* while the bus tells what is new */
+    unsigned references;  /* reads under way: it goes only when none is left */
 };
 
 struct live {
     struct loop *loop;
     struct pg_pool *pool;
     const struct prices *prices;
+    struct bus *bus;
     struct live_options options;
     struct entry *buckets[BUCKETS];
     struct buf message; /* the one being sent; rpc copies it */

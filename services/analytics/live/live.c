@@ -5,19 +5,34 @@
 #include "live/internal.h"
 
 #include "analytics_sql.h"
+#include "base/uuid.h"
+#include "bus/bus.h"
 #include "service/handler.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define LOAD_EVENTS 500 /* read at once while a call is loaded */
+/* While the bus is up every so many polls is made: for a message that was lost without a trace. */
+#define POLLS_PASSED 5
+
+static void on_bus_message(void *context, struct str key, struct str message);
+static void on_bus_gap(void *context, unsigned shard);
+static const struct bus_handler bus_handler = {on_bus_message, on_bus_gap};
 
 struct live *live_new(struct loop *loop, struct pg_pool *pool, const struct prices *prices,
-                      const struct live_options *options)
+                      const struct live_options *options, struct err *err)
 {
     struct live *live = calloc(1, sizeof(*live));
-    if (!live)
+    if (!live) {
+        err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
         return NULL;
+    }
+    live->bus = bus_new(loop, options->bus_url, &bus_handler, live, err);
+    if (!live->bus) {
+        free(live);
+        return NULL;
+    }
     live->loop = loop;
     live->pool = pool;
     live->prices = prices;
@@ -29,6 +44,11 @@ struct live *live_new(struct loop *loop, struct pg_pool *pool, const struct pric
 void live_stats(const struct live *live, struct live_stats *ret_stats)
 {
     *ret_stats = live->stats;
+}
+
+const struct bus *live_bus(const struct live *live)
+{
+    return live->bus;
 }
 
 /* ---- Entries ---- */
@@ -49,11 +69,28 @@ static struct entry *find_entry(struct live *live, const char *call_id)
     return NULL;
 }
 
+const char *const live_outcomes[LIVE_OUTCOMES] = {"success", "fail",    "voicemail", "no_answer",
+                                                  "busy",    "unknown", "other"};
+
+static void count_end(struct live_stats *stats, const Dialplane__V1__CallEvent *event)
+{
+    size_t i = 0;
+    if (event->event_case != DIALPLANE__V1__CALL_EVENT__EVENT_FINISHED)
+        return;
+    const char *outcome = event->finished->_outcome_case ? event->finished->outcome : "unknown";
+    while (i < LIVE_OUTCOMES - 1 && strcmp(outcome, live_outcomes[i]) != 0)
+        i++;
+    stats->ended[i]++;
+}
+
 static void start_load(struct entry *entry);
 
 static void on_poll(void *context)
 {
     struct entry *entry = context;
+    if (bus_is_up(entry->live->bus) && ++entry->polls_passed < POLLS_PASSED)
+        return;
+    entry->polls_passed = 0;
     entry->live->stats.polls++;
     if (!watched_has_ended(&entry->watched))
         start_load(entry);
@@ -80,6 +117,7 @@ static struct entry *new_entry(struct live *live, const char *call_id)
     *bucket = entry;
     entry->poll = loop_timer_repeat(live->loop, live->options.poll_us, on_poll, entry);
     live->stats.watched_calls++;
+    bus_listen(live->bus, str_from(call_id));
     return entry;
 }
 
@@ -101,6 +139,8 @@ void release_entry(struct entry *entry)
         entry->next->link = entry->link;
     loop_timer_cancel(entry->poll);
     arena_free(entry->load_arena);
+    if (live->bus)
+        bus_unlisten(live->bus, str_from(entry->watched.call_id));
     watched_done(&entry->watched);
     live->stats.watched_calls--;
     free(entry);
@@ -298,19 +338,66 @@ static void on_events(void *context, const struct pg_outcome *outcome)
     pump_all(entry);
 }
 
-void live_publish(struct live *live, const char *call_id, const Dialplane__V1__CallEvent *event,
-                  struct str bytes)
+/* A stored event for who watches here. */
+static void take_event(struct entry *entry, const Dialplane__V1__CallEvent *event, struct str bytes)
 {
-    live->stats.events_published++;
-    struct entry *entry = find_entry(live, call_id);
-    if (!entry)
-        return;
     struct watched *watched = &entry->watched;
     if (!entry->is_loaded || entry->is_loading || event->seq > watched->last_seq + 1 ||
         (event->seq == watched->last_seq + 1 && !watched_apply(watched, event, bytes)))
         start_load(entry);
     else
         pump_all(entry);
+}
+
+void live_publish(struct live *live, const char *call_id, const Dialplane__V1__CallEvent *event,
+                  struct str bytes)
+{
+    struct uuid uuid;
+    char text[UUID_TEXT_SIZE];
+    live->stats.events_published++;
+    count_end(&live->stats, event);
+    if (!live->bus || !uuid_parse(str_from(call_id), &uuid))
+        return;
+    uuid_format(&uuid, text);
+    bus_publish(live->bus, str_from(text), bytes);
+    struct entry *entry = find_entry(live, text);
+    if (entry)
+        take_event(entry, event, bytes);
+}
+
+/* ---- What other instances have stored ---- */
+
+static void on_bus_message(void *context, struct str key, struct str message)
+{
+    struct live *live = context;
+    char call_id[BUS_KEY_MAX + 1];
+    memcpy(call_id, key.data, key.length);
+    call_id[key.length] = '\0';
+    struct entry *entry = find_entry(live, call_id);
+    struct arena *arena = entry ? arena_new(CHUNK_ARENA_BYTES) : NULL;
+    const Dialplane__V1__CallEvent *event =
+        arena ? (const Dialplane__V1__CallEvent *)rpc_unpack(&dialplane__v1__call_event__descriptor,
+                                                             message, arena)
+              : NULL;
+    if (event)
+        take_event(entry, event, message);
+    else if (entry)
+        start_load(entry); /* whatever it was, the table knows */
+    arena_free(arena);
+}
+
+static void on_bus_gap(void *context, unsigned shard)
+{
+    struct live *live = context;
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct entry *entry = live->buckets[i], *next; entry; entry = next) {
+            next = entry->next;
+            if (shard == BUS_SHARDS)
+                entry->polls_passed = POLLS_PASSED; /* with the next poll: not all at once */
+            else if (bus_shard(str_from(entry->watched.call_id)) == shard &&
+                     !watched_has_ended(&entry->watched))
+                start_load(entry);
+        }
 }
 
 /* ---- Joining ---- */
@@ -388,6 +475,8 @@ void live_free(struct live *live)
     struct err err = {0};
     err_set(&err, ERR_UNAVAILABLE, NULL, "the server is stopping");
     live->is_stopping = true;
+    bus_free(live->bus);
+    live->bus = NULL;
     live->stats.watched_calls++; /* keeps it until the end of this function */
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct entry *entry = live->buckets[i], *next; entry; entry = next) {

@@ -16,32 +16,41 @@
 
 #include <stdint.h>
 
+struct bus;
 struct live;
 struct prices;
 
 struct live_options {
-    int64_t poll_us;        /* how often the table is asked for what was not published here */
-    uint32_t watchers;      /* most watchers in all */
+    const char *bus_url; /* see bus_new(); NULL or "": this instance is alone, or others are found
+                            by polling */
+    int64_t poll_us;     /* how often the table is asked for what was not published here */
+    uint32_t watchers;   /* most watchers in all */
     uint32_t watched_calls; /* most calls watched at once */
 };
 
-/* All are borrowed. NULL when memory is short. */
+/* All are borrowed. NULL with err: a bad bus_url, or memory is short. */
 struct live *live_new(struct loop *loop, struct pg_pool *pool, const struct prices *prices,
-                      const struct live_options *options);
+                      const struct live_options *options, struct err *err);
 /* What is still being read for it may come back later: the pool is freed after this. */
 void live_free(struct live *live);
 
 /* A stored event, after its commit: the message, and its serialized form. Both are copied as
- * needed. */
+ * needed. Watchers of all instances get it. */
 void live_publish(struct live *live, const char *call_id, const Dialplane__V1__CallEvent *event,
                   struct str bytes);
 /* Streams the call to `rpc`, which ends by itself after the last event, or with an error. */
 void live_watch(struct live *live, struct rpc_call *rpc, const char *call_id, uint64_t after_seq);
 
+/* Outcomes of the contract; whatever else an agent reports is the last. */
+#define LIVE_OUTCOMES 7
+extern const char *const live_outcomes[LIVE_OUTCOMES];
+
 struct live_stats {
     uint32_t watchers, watched_calls;
+    uint64_t ended[LIVE_OUTCOMES]; /* calls whose end this instance has stored */
     uint64_t events_published, messages_sent, polls;
 };
 void live_stats(const struct live *live, struct live_stats *ret_stats);
+const struct bus *live_bus(const struct live *live);
 
 #endif
