@@ -14,7 +14,9 @@
 
 #include <stdint.h>
 
+struct ingest;
 struct live;
+struct upkeep;
 
 /* The scope of the page tokens. */
 #define CALLS_SCOPE "calls"
@@ -34,6 +36,8 @@ struct analytics_service {
     const struct schema *schema;
     struct prices prices;
     struct live *live;
+    struct ingest *ingest;
+    struct upkeep *upkeep;
     /* since start */
     uint64_t events_accepted, events_repeated, calls_finished;
 };

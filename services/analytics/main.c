@@ -1,6 +1,8 @@
 /* dialplane-analytics: takes in what happens in calls, and shows it: history, figures, live. */
 #include "analytics.h"
 #include "handlers/handlers.h"
+#include "ingest.h"
+#include "upkeep.h"
 
 #include "live/live.h"
 
@@ -70,6 +72,7 @@ static const struct rpc_handler handlers[] = {
 static const char *price_stt_minute, *price_llm_input, *price_llm_output, *price_tts,
     *price_livekit;
 static int64_t live_poll_us, live_watchers, live_calls;
+static int64_t report_transactions, fold_us, keep_calls_days, keep_turns_days;
 
 static const struct app_setting settings[] = {
     {.name = "price-stt-minute",
@@ -126,6 +129,40 @@ static const struct app_setting settings[] = {
      .minimum = 1,
      .maximum = 1000000,
      .ret_value = &live_calls},
+    {.name = "report-transactions",
+     .kind = APP_INT,
+     .default_text = "4",
+     .help = "most transactions at once that store reports; what comes in meanwhile shares the next "
+             "one; at most --write-connections",
+     .own = true,
+     .minimum = 1,
+     .maximum = 64,
+     .ret_value = &report_transactions},
+    {.name = "fold-period",
+     .kind = APP_DURATION,
+     .default_text = "1s",
+     .help = "how often what reports changed is folded into the figures, which are exact anyway",
+     .own = true,
+     .minimum = 10000,
+     .maximum = 60000000,
+     .ret_value = &fold_us},
+    {.name = "keep-calls-days",
+     .kind = APP_INT,
+     .default_text = "0",
+     .help = "days for which calls are kept at least, then dropped by the month; 0: for ever; the "
+             "figures of many calls stay",
+     .own = true,
+     .minimum = 0,
+     .maximum = 36500,
+     .ret_value = &keep_calls_days},
+    {.name = "keep-turns-days",
+     .kind = APP_INT,
+     .default_text = "0",
+     .help = "the same for what was said in them; 0: as long as the calls",
+     .own = true,
+     .minimum = 0,
+     .maximum = 36500,
+     .ret_value = &keep_turns_days},
 };
 
 static bool read_prices(struct prices *prices, struct err *err)
@@ -146,6 +183,15 @@ static bool read_prices(struct prices *prices, struct err *err)
                            "--%s must be dollars between 0 and 1000 such as 0.0043, got \"%s\"",
                            all[i].name, all[i].text);
     return true;
+}
+
+static void stop(void *context)
+{
+    struct analytics_service *service = context;
+    upkeep_stop(service->upkeep);
+    ingest_free(service->ingest);
+    live_free(service->live);
+    free(service);
 }
 
 static void *start(struct loop *loop, struct pg_pool *pool, const struct schema *schema,
@@ -169,25 +215,26 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
         .watched_calls = (uint32_t)live_calls,
     };
     service->live = live_new(loop, pool, &service->prices, &options);
-    if (!service->live) {
+    service->ingest = ingest_new(service, (unsigned)report_transactions);
+    const struct upkeep_options upkeep = {.fold_us = fold_us,
+                                          .keep_calls_days = keep_calls_days,
+                                          .keep_turns_days = keep_turns_days};
+    service->upkeep = upkeep_start(service, &upkeep);
+    if (!service->live || !service->ingest || !service->upkeep) {
         err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
-        free(service);
+        stop(service);
         return NULL;
     }
     return service;
 }
 
-static void stop(void *context)
-{
-    struct analytics_service *service = context;
-    live_free(service->live);
-    free(service);
-}
-
 static void collect(struct buf *out, void *context)
 {
     const struct analytics_service *service = context;
+    const struct upkeep_figures *upkeep = upkeep_figures(service->upkeep);
+    struct ingest_stats ingest;
     struct live_stats live;
+    ingest_stats(service->ingest, &ingest);
     live_stats(service->live, &live);
     metrics_family(out, "dialplane_events_accepted_total", "counter", "Call events stored.");
     metrics_sample(out, "dialplane_events_accepted_total", NULL, (double)service->events_accepted);
@@ -197,6 +244,23 @@ static void collect(struct buf *out, void *context)
     metrics_family(out, "dialplane_calls_finished_total", "counter",
                    "Calls whose figures were computed.");
     metrics_sample(out, "dialplane_calls_finished_total", NULL, (double)service->calls_finished);
+    metrics_family(out, "dialplane_report_transactions_total", "counter",
+                   "Transactions that stored reports.");
+    metrics_sample(out, "dialplane_report_transactions_total", NULL, (double)ingest.groups);
+    metrics_family(out, "dialplane_reports_total", "counter", "Reports in those transactions.");
+    metrics_sample(out, "dialplane_reports_total", NULL, (double)ingest.reports);
+    metrics_family(out, "dialplane_reports_waiting", "gauge",
+                   "Reports that wait for their transaction.");
+    metrics_sample(out, "dialplane_reports_waiting", NULL, ingest.waiting);
+    metrics_family(out, "dialplane_figure_changes_folded_total", "counter",
+                   "Changes folded into the figures of many calls.");
+    metrics_sample(out, "dialplane_figure_changes_folded_total", NULL, (double)upkeep->folded);
+    metrics_family(out, "dialplane_months_dropped_total", "counter",
+                   "Months of calls or turns dropped by retention.");
+    metrics_sample(out, "dialplane_months_dropped_total", NULL, (double)upkeep->months_dropped);
+    metrics_family(out, "dialplane_upkeep_failures_total", "counter",
+                   "Statements of upkeep that failed.");
+    metrics_sample(out, "dialplane_upkeep_failures_total", NULL, (double)upkeep->failures);
     metrics_family(out, "dialplane_live_watchers", "gauge", "Streams that watch a call.");
     metrics_sample(out, "dialplane_live_watchers", NULL, live.watchers);
     metrics_family(out, "dialplane_live_calls", "gauge", "Calls that are watched.");

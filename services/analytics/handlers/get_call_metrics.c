@@ -1,6 +1,7 @@
 #include "analytics.h"
 #include "analytics_sql.h"
 #include "handlers/handlers.h"
+#include "rows.h"
 
 static void on_loaded(void *context, const struct pg_outcome *outcome);
 
@@ -28,7 +29,8 @@ static void on_loaded(void *context, const struct pg_outcome *outcome)
         return;
     }
     ProtobufCMessage *metrics = rpc_unpack(&dialplane__v1__call_metrics__descriptor,
-                                           pg_str(outcome->result, 0, 0), rpc_call_arena(call));
+                                           figures_with_costs(rpc_call_arena(call), outcome->result, 0),
+                                           rpc_call_arena(call));
     if (metrics)
         rpc_reply(call, metrics);
     else
