@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One transaction: enough to share its cost, little enough that nobody waits long for the others. */
+/* One transaction: enough to share its cost, little enough that nobody waits long for the others.
+ */
 #define GROUP_REPORTS 256
 #define GROUP_EVENTS 4000
 #define GROUP_BYTES (4 * 1024 * 1024)
@@ -142,7 +143,8 @@ static bool is_over(const struct ingest *ingest, const struct report *report, st
     if (owner->is_dead && owner->is_dead(owner->owner))
         err_set(err, ERR_CANCELLED, NULL, "the request was cancelled");
     else if (owner->deadline_us && owner->deadline_us <= clock->monotonic_us(clock))
-        err_set(err, ERR_DEADLINE_EXCEEDED, NULL, "the deadline passed before the report was stored");
+        err_set(err, ERR_DEADLINE_EXCEEDED, NULL,
+                "the deadline passed before the report was stored");
     else
         return false;
     return true;
@@ -243,7 +245,8 @@ static void param_batches(struct columns *columns)
         columns->params.failed = true;
         return;
     }
-    FOR_EACH_REPORT (columns, i, report) {
+    FOR_EACH_REPORT(columns, i, report)
+    {
         scopes[i] = rpc_call_principal(report->call)->company_id;
         calls[i] = report->request->call_id;
         first_seqs[i] = (int64_t)report->request->events[report->skipped]->seq;
@@ -262,16 +265,18 @@ static void param_starts(struct columns *columns)
     const char **phones = texts(columns), **started_at = texts(columns);
     if (columns->params.failed)
         return;
-    FOR_EACH_REPORT (columns, i, report) {
+    FOR_EACH_REPORT(columns, i, report)
+    {
         const Dialplane__V1__CallEvent *first = report->request->events[report->skipped];
         if (first->event_case != DIALPLANE__V1__CALL_EVENT__EVENT_STARTED)
             continue;
         const Dialplane__V1__CallStarted *started = first->started;
         companies[i] = started->company_id;
         skillbases[i] = started->_skillbase_id_case ? started->skillbase_id : NULL;
-        versions[i] = started->_skillbase_version_case
-                          ? arena_printf(columns->group->arena, "%" PRId32, started->skillbase_version)
-                          : NULL;
+        versions[i] =
+            started->_skillbase_version_case
+                ? arena_printf(columns->group->arena, "%" PRId32, started->skillbase_version)
+                : NULL;
         campaigns[i] = started->_campaign_id_case ? started->campaign_id : NULL;
         tasks[i] = started->_task_id_case ? started->task_id : NULL;
         phones[i] = started->_phone_number_case ? started->phone_number : NULL;
@@ -296,7 +301,8 @@ static void param_effects(struct columns *columns)
     columns->params.failed |= !turns;
     if (columns->params.failed)
         return;
-    FOR_EACH_REPORT (columns, i, report) {
+    FOR_EACH_REPORT(columns, i, report)
+    {
         int64_t latest = INT64_MIN, last_status = 0;
         for (size_t j = report->skipped; j < report->request->n_events; j++) {
             const Dialplane__V1__CallEvent *event = report->request->events[j];
@@ -328,7 +334,8 @@ static void param_figures(struct columns *columns, int64_t *figures_at, int64_t 
 {
     struct arena *arena = columns->group->arena;
     size_t count = columns->group->count;
-    const char **expected = texts(columns), **eou = texts(columns), **interruptions = texts(columns);
+    const char **expected = texts(columns), **eou = texts(columns),
+               **interruptions = texts(columns);
     int64_t *usage[USAGE_COLUMNS];
     for (size_t k = 0; k < USAGE_COLUMNS; k++) {
         usage[k] = ARENA_ARRAY(arena, int64_t, count);
@@ -336,7 +343,8 @@ static void param_figures(struct columns *columns, int64_t *figures_at, int64_t 
     }
     if (columns->params.failed)
         return;
-    FOR_EACH_REPORT (columns, i, report) {
+    FOR_EACH_REPORT(columns, i, report)
+    {
         if (!report_ends_call(report))
             continue;
         const Dialplane__V1__CallMetrics *metrics = &report->metrics;
@@ -368,7 +376,8 @@ struct event_columns {
 
 static bool event_columns_init(struct event_columns *events, struct arena *arena, size_t count)
 {
-    int64_t **all[] = {&events->batches, &events->seqs, &events->kinds, &events->at, &events->bytes};
+    int64_t **all[] = {&events->batches, &events->seqs, &events->kinds, &events->at,
+                       &events->bytes};
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
         if (!(*all[i] = ARENA_ARRAY(arena, int64_t, count)))
             return false;
@@ -383,7 +392,8 @@ static struct str put_bytes(struct columns *columns, struct event_columns *event
     size_t length = 0;
     if (!bytes)
         return (struct str){NULL, 0};
-    FOR_EACH_REPORT (columns, i, report) {
+    FOR_EACH_REPORT(columns, i, report)
+    {
         for (size_t j = report->skipped; j < report->request->n_events; j++) {
             struct str event = report->events[j];
             size_t k = events->count++;

@@ -1,7 +1,7 @@
 /* ingest: group commit. Reports of many calls share a transaction: while some groups are under way,
- * what comes in waits and becomes the next one, so that a group is as large as the load makes it and
- * a lone report waits for nothing. Each report is answered after the commit of its group. Bounded:
- * groups under way, reports, events and bytes of one, reports waiting. */
+ * what comes in waits and becomes the next one, so that a group is as large as the load makes it
+ * and a lone report waits for nothing. Each report is answered after the commit of its group.
+ * Bounded: groups under way, reports, events and bytes of one, reports waiting. */
 #ifndef DIALPLANE_ANALYTICS_INGEST_H
 #define DIALPLANE_ANALYTICS_INGEST_H
 

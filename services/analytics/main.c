@@ -2,12 +2,16 @@
 #include "analytics.h"
 #include "handlers/handlers.h"
 #include "ingest.h"
+#include "tasks.h"
 #include "upkeep.h"
 
 #include "live/live.h"
 
 #include "service/service.h"
 
+#include "google/protobuf/empty.pb-c.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 
 static const struct rpc_handler handlers[] = {
@@ -61,6 +65,25 @@ static const struct rpc_handler handlers[] = {
         .handle = get_metrics_time_series,
     },
     {
+        .path = "/dialplane.v1.AnalyticsService/ListPrices",
+        .request = &dialplane__v1__list_prices_request__descriptor,
+        .response = &dialplane__v1__list_prices_response__descriptor,
+        .handle = list_prices,
+    },
+    {
+        .path = "/dialplane.v1.AnalyticsService/SetPrices",
+        .request = &dialplane__v1__set_prices_request__descriptor,
+        .response = &dialplane__v1__price_list__descriptor,
+        .check = check_set_prices,
+        .handle = set_prices,
+    },
+    {
+        .path = "/dialplane.v1.AnalyticsService/DeletePrices",
+        .request = &dialplane__v1__delete_prices_request__descriptor,
+        .response = &google__protobuf__empty__descriptor,
+        .handle = delete_prices,
+    },
+    {
         .path = "/dialplane.v1.AnalyticsService/WatchCall",
         .request = &dialplane__v1__watch_call_request__descriptor,
         .response = &dialplane__v1__watch_call_response__descriptor,
@@ -72,6 +95,8 @@ static const struct rpc_handler handlers[] = {
 static const char *price_stt_minute, *price_llm_input, *price_llm_output, *price_tts,
     *price_livekit;
 static int64_t live_poll_us, live_watchers, live_calls;
+static bool verify_rollups, re_rate;
+static struct re_rate_options re_rate_options;
 static int64_t report_transactions, fold_us, keep_calls_days, keep_turns_days;
 
 static const struct app_setting settings[] = {
@@ -132,8 +157,9 @@ static const struct app_setting settings[] = {
     {.name = "report-transactions",
      .kind = APP_INT,
      .default_text = "4",
-     .help = "most transactions at once that store reports; what comes in meanwhile shares the next "
-             "one; at most --write-connections",
+     .help =
+         "most transactions at once that store reports; what comes in meanwhile shares the next "
+         "one; at most --write-connections",
      .own = true,
      .minimum = 1,
      .maximum = 64,
@@ -163,6 +189,36 @@ static const struct app_setting settings[] = {
      .minimum = 0,
      .maximum = 36500,
      .ret_value = &keep_turns_days},
+    {.name = "verify-rollups",
+     .kind = APP_BOOL,
+     .default_text = "false",
+     .help =
+         "recount all calls, compare with the figures that are kept, and exit: 0 when they agree",
+     .own = true,
+     .ret_value = &verify_rollups},
+    {.name = "re-rate",
+     .kind = APP_BOOL,
+     .default_text = "false",
+     .help =
+         "compute the costs of --company's calls from --from to --to again by its price lists, and "
+         "exit",
+     .own = true,
+     .ret_value = &re_rate},
+    {.name = "company",
+     .kind = APP_TEXT,
+     .help = "for --re-rate: the company's id",
+     .own = true,
+     .ret_value = &re_rate_options.company},
+    {.name = "from",
+     .kind = APP_TEXT,
+     .help = "for --re-rate: the first day, UTC, YYYY-MM-DD",
+     .own = true,
+     .ret_value = &re_rate_options.from},
+    {.name = "to",
+     .kind = APP_TEXT,
+     .help = "for --re-rate: the last day, UTC, YYYY-MM-DD",
+     .own = true,
+     .ret_value = &re_rate_options.to},
 };
 
 static bool read_prices(struct prices *prices, struct err *err)
@@ -216,9 +272,8 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
     };
     service->live = live_new(loop, pool, &service->prices, &options);
     service->ingest = ingest_new(service, (unsigned)report_transactions);
-    const struct upkeep_options upkeep = {.fold_us = fold_us,
-                                          .keep_calls_days = keep_calls_days,
-                                          .keep_turns_days = keep_turns_days};
+    const struct upkeep_options upkeep = {
+        .fold_us = fold_us, .keep_calls_days = keep_calls_days, .keep_turns_days = keep_turns_days};
     service->upkeep = upkeep_start(service, &upkeep);
     if (!service->live || !service->ingest || !service->upkeep) {
         err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
@@ -269,6 +324,31 @@ static void collect(struct buf *out, void *context)
     metrics_sample(out, "dialplane_live_messages_total", NULL, (double)live.messages_sent);
 }
 
+/* ---- Tasks ---- */
+
+static bool has_task(void)
+{
+    struct err err = {0};
+    if (!re_rate)
+        return verify_rollups;
+    if (verify_rollups)
+        err_set(&err, ERR_INVALID_ARGUMENT, NULL,
+                "--verify-rollups and --re-rate exclude each other");
+    else if (re_rate_check(&re_rate_options, &err) && read_prices(&re_rate_options.prices, &err))
+        return true;
+    fprintf(stderr, "dialplane-analytics: %s\n", err.message);
+    exit(2);
+}
+
+static void run_task(struct loop *loop, struct pg_pool *pool,
+                     void (*done)(void *context, int status), void *context)
+{
+    if (verify_rollups)
+        task_verify_rollups(loop, pool, done, context);
+    else
+        task_re_rate(loop, pool, &re_rate_options, done, context);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const services[] = {"dialplane.v1.AnalyticsService", NULL};
@@ -285,6 +365,8 @@ int main(int argc, char **argv)
         .start = start,
         .stop = stop,
         .collect = collect,
+        .has_task = has_task,
+        .run_task = run_task,
     };
     return service_main(&service, argc, argv);
 }

@@ -159,7 +159,6 @@ static void compute(struct report *report)
     ingest_submit(report->service->ingest, report);
 }
 
-
 void report_figures(struct report *report, bool from_store)
 {
     figures_done(&report->figures);

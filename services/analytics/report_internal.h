@@ -47,8 +47,8 @@ void report_end_with(struct report *report, enum err_code code, const char *reas
                      const char *message);
 void report_end_out_of_memory(struct report *report);
 
-/* Computes the figures of the call that the batch ends, then submits it. From the stored events too,
- * unless the batch is the whole call and nothing says otherwise (from_store false). */
+/* Computes the figures of the call that the batch ends, then submits it. From the stored events
+ * too, unless the batch is the whole call and nothing says otherwise (from_store false). */
 void report_figures(struct report *report, bool from_store);
 
 /* From ingest. */

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 struct upkeep_options {
-    int64_t fold_us;                         /* between two folds */
+    int64_t fold_us;                          /* between two folds */
     int64_t keep_calls_days, keep_turns_days; /* 0: for ever */
 };
 
@@ -20,7 +20,8 @@ struct upkeep_figures {
 struct upkeep;
 
 /* The service is borrowed. NULL when memory is short. */
-struct upkeep *upkeep_start(struct analytics_service *service, const struct upkeep_options *options);
+struct upkeep *upkeep_start(struct analytics_service *service,
+                            const struct upkeep_options *options);
 /* Nothing is started any more. The memory goes now, or with the end of the statement under way. */
 void upkeep_stop(struct upkeep *upkeep);
 const struct upkeep_figures *upkeep_figures(const struct upkeep *upkeep);

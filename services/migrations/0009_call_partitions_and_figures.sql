@@ -263,7 +263,7 @@ CREATE FUNCTION latency_slot(ms double precision) RETURNS smallint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT CASE WHEN ms > 0 THEN ceil(ln(ms) / ln(1.04::double precision))::smallint WHEN ms = 0 THEN (-32768)::smallint END $$;
 
 CREATE FUNCTION slot_latency(slot smallint) RETURNS double precision
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT CASE WHEN slot > -32768 THEN 2 * power(1.04::double precision, slot) / 2.04 ELSE 0 END $$;
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT CASE WHEN slot > -32768 THEN 2 * power(1.04::double precision, slot) / 2.04 WHEN slot = -32768 THEN 0 END $$;
 
 CREATE FUNCTION subject_of_pair(campaign uuid, skillbase uuid) RETURNS uuid
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT md5(uuid_send(campaign) || uuid_send(skillbase))::uuid $$;

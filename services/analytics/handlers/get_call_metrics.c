@@ -28,9 +28,9 @@ static void on_loaded(void *context, const struct pg_outcome *outcome)
         rpc_fail_code(call, ERR_NOT_FOUND, NULL, "there are no metrics for call %s", id);
         return;
     }
-    ProtobufCMessage *metrics = rpc_unpack(&dialplane__v1__call_metrics__descriptor,
-                                           figures_with_costs(rpc_call_arena(call), outcome->result, 0),
-                                           rpc_call_arena(call));
+    ProtobufCMessage *metrics = rpc_unpack(
+        &dialplane__v1__call_metrics__descriptor,
+        figures_with_costs(rpc_call_arena(call), outcome->result, 0), rpc_call_arena(call));
     if (metrics)
         rpc_reply(call, metrics);
     else

@@ -18,6 +18,10 @@ void check_get_metrics(const void *request, struct violations *violations);
 void get_metrics(struct rpc_call *call, const void *request);
 void check_get_metrics_time_series(const void *request, struct violations *violations);
 void get_metrics_time_series(struct rpc_call *call, const void *request);
+void list_prices(struct rpc_call *call, const void *request);
+void check_set_prices(const void *request, struct violations *violations);
+void set_prices(struct rpc_call *call, const void *request);
+void delete_prices(struct rpc_call *call, const void *request);
 void watch_call(struct rpc_call *call, const void *request);
 
 #endif

@@ -30,6 +30,8 @@ struct running {
     struct app_metrics_server *metrics;
     struct loop_timer *readiness_timer;
     bool ready;
+    bool is_task; /* instead of serving */
+    int task_status;
 };
 /* Writes /metrics. context is a struct running. */
 void service_collect(struct buf *out, void *context);
