@@ -223,12 +223,13 @@ CREATE INDEX call_figures_quarter_brin ON call_figures USING brin (quarter);
 CREATE TABLE call_figure_changes (LIKE call_figures)
     WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000);
 
--- The same per hour and per UTC day of what is asked for most, so that an answer reads as few rows whether a campaign or all companies are meant.
+-- The same per hour and per UTC day of what is asked for most, so that an answer reads as few rows whether a campaign or all companies are meant; of
+-- all and of companies per quarter, too, where an hour may hold many thousand calls.
 -- kind 0: all (subject is nil); 1: a company; 2: a campaign; 3: a skillbase; 4: a campaign with a skillbase (see subject_of_pair).
 CREATE TABLE call_figure_sums (
     kind             smallint         NOT NULL,
     subject          uuid             NOT NULL,
-    hours            smallint         NOT NULL, -- 1 or 24
+    minutes          smallint         NOT NULL, -- 15, 60 or 1440
     bucket           timestamptz      NOT NULL,
     status           smallint         NOT NULL,
     outcome          text             NOT NULL,
@@ -244,7 +245,7 @@ CREATE TABLE call_figure_sums (
     cost_llm         bigint           NOT NULL,
     cost_tts         bigint           NOT NULL,
     cost_livekit     bigint           NOT NULL,
-    CONSTRAINT call_figure_sums_pkey PRIMARY KEY (kind, subject, hours, bucket, status, outcome)
+    CONSTRAINT call_figure_sums_pkey PRIMARY KEY (kind, subject, minutes, bucket, status, outcome)
 ) WITH (fillfactor = 80);
 -- Histograms of UTC days; status 0 is any, with outcome ''.
 CREATE TABLE call_latencies (
@@ -280,6 +281,15 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5 AS $$
         (4, CASE WHEN campaign <> '00000000-0000-0000-0000-000000000000' AND skillbase <> '00000000-0000-0000-0000-000000000000'
                  THEN subject_of_pair(campaign, skillbase) END, company)) v(k, s, o)
     WHERE s IS NOT NULL
+$$;
+
+-- In which rows of call_figure_sums.
+CREATE FUNCTION buckets_of(company uuid, campaign uuid, skillbase uuid, quarter timestamptz, OUT kind smallint, OUT subject uuid, OUT owner uuid, OUT minutes smallint,
+                           OUT bucket timestamptz) RETURNS SETOF record
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 12 AS $$
+    SELECT s.kind, s.subject, s.owner, g.minutes::smallint, date_bin(g.minutes * interval '1 minute', quarter, '2000-01-01 00:00:00+00')
+    FROM subjects_of(company, campaign, skillbase) s CROSS JOIN (VALUES (15), (60), (1440)) g(minutes)
+    WHERE g.minutes > 15 OR s.kind <= 1
 $$;
 
 -- One row a call, as it counts: the definition of the figures. Recounting is summing this up.
@@ -346,13 +356,13 @@ BEGIN
             cost_tts = f.cost_tts + excluded.cost_tts, cost_livekit = f.cost_livekit + excluded.cost_livekit,
             (slots, counts) = (SELECT coalesce(array_agg(slot), '{}'), coalesce(array_agg(n), '{}') FROM add_slots(f.slots, f.counts, excluded.slots, excluded.counts))
     ), sums AS (
-        INSERT INTO call_figure_sums AS f (kind, subject, hours, bucket, status, outcome, company_id, calls, measured, duration_ms, turns, eou_calls, eou_sum,
+        INSERT INTO call_figure_sums AS f (kind, subject, minutes, bucket, status, outcome, company_id, calls, measured, duration_ms, turns, eou_calls, eou_sum,
                                            interruption_sum, cost_stt, cost_llm, cost_tts, cost_livekit)
-        SELECT s.kind, s.subject, g.hours, date_trunc(g.unit, w.quarter, 'UTC'), w.status, w.outcome, s.owner, sum(calls), sum(measured), sum(duration_ms), sum(turns),
+        SELECT s.kind, s.subject, s.minutes, s.bucket, w.status, w.outcome, s.owner, sum(calls), sum(measured), sum(duration_ms), sum(turns),
                sum(eou_calls), sum(eou_sum), sum(interruption_sum), sum(cost_stt), sum(cost_llm), sum(cost_tts), sum(cost_livekit)
-        FROM whole w CROSS JOIN LATERAL subjects_of(w.company_id, w.campaign_id, w.skillbase_id) s CROSS JOIN (VALUES (1, 'hour'), (24, 'day')) g(hours, unit)
+        FROM whole w CROSS JOIN LATERAL buckets_of(w.company_id, w.campaign_id, w.skillbase_id, w.quarter) s
         GROUP BY 1, 2, 3, 4, 5, 6, 7
-        ON CONFLICT (kind, subject, hours, bucket, status, outcome) DO UPDATE
+        ON CONFLICT (kind, subject, minutes, bucket, status, outcome) DO UPDATE
         SET calls = f.calls + excluded.calls, measured = f.measured + excluded.measured, duration_ms = f.duration_ms + excluded.duration_ms,
             turns = f.turns + excluded.turns, eou_calls = f.eou_calls + excluded.eou_calls, eou_sum = f.eou_sum + excluded.eou_sum,
             interruption_sum = f.interruption_sum + excluded.interruption_sum, cost_stt = f.cost_stt + excluded.cost_stt, cost_llm = f.cost_llm + excluded.cost_llm,
@@ -416,10 +426,10 @@ LANGUAGE sql SET timezone = 'UTC' SET work_mem = '64MB' AS $$
         SELECT quarter, company_id, campaign_id, skillbase_id, skillbase_version, status, outcome, latency_slot(avg_eou_latency) AS slot, count(*) AS n
         FROM counted_calls WHERE avg_eou_latency IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
     ), summed AS (
-        SELECT s.kind, s.subject, g.hours::smallint AS hours, date_trunc(g.unit, f.quarter, 'UTC') AS bucket, f.status, f.outcome, s.owner AS company_id, sum(calls) AS calls,
+        SELECT s.kind, s.subject, s.minutes, s.bucket, f.status, f.outcome, s.owner AS company_id, sum(calls) AS calls,
                sum(measured) AS measured, sum(duration_ms) AS duration_ms, sum(turns) AS turns, sum(eou_calls) AS eou_calls, sum(eou_sum) AS eou_sum,
                sum(interruption_sum) AS interruption_sum, sum(cost_stt) AS cost_stt, sum(cost_llm) AS cost_llm, sum(cost_tts) AS cost_tts, sum(cost_livekit) AS cost_livekit
-        FROM call_figures f CROSS JOIN LATERAL subjects_of(f.company_id, f.campaign_id, f.skillbase_id) s CROSS JOIN (VALUES (1, 'hour'), (24, 'day')) g(hours, unit)
+        FROM call_figures f CROSS JOIN LATERAL buckets_of(f.company_id, f.campaign_id, f.skillbase_id, f.quarter) s
         GROUP BY 1, 2, 3, 4, 5, 6, 7
     ), day_slots AS (
         SELECT s.kind, s.subject, date_trunc('day', f.quarter, 'UTC') AS day, a.status, a.outcome, u.slot, sum(u.n) AS n
@@ -441,10 +451,10 @@ LANGUAGE sql SET timezone = 'UTC' SET work_mem = '64MB' AS $$
         FROM kept_slots k FULL JOIN counted_slots c USING (quarter, company_id, campaign_id, skillbase_id, skillbase_version, status, outcome, slot)
         WHERE k.n IS DISTINCT FROM c.n
         UNION ALL
-        SELECT 'sums', concat_ws(' ', kind, subject, hours, bucket, status, outcome, company_id),
+        SELECT 'sums', concat_ws(' ', kind, subject, minutes, bucket, status, outcome, company_id),
                concat_ws(' ', k.calls, k.measured, k.duration_ms, k.turns, k.eou_calls, k.eou_sum, k.interruption_sum, k.cost_stt, k.cost_llm, k.cost_tts, k.cost_livekit),
                concat_ws(' ', c.calls, c.measured, c.duration_ms, c.turns, c.eou_calls, c.eou_sum, c.interruption_sum, c.cost_stt, c.cost_llm, c.cost_tts, c.cost_livekit)
-        FROM call_figure_sums k FULL JOIN summed c USING (kind, subject, hours, bucket, status, outcome, company_id)
+        FROM call_figure_sums k FULL JOIN summed c USING (kind, subject, minutes, bucket, status, outcome, company_id)
         WHERE figures_differ(k.calls, k.measured, k.duration_ms, k.turns, k.eou_calls, k.eou_sum, k.interruption_sum, k.cost_stt, k.cost_llm, k.cost_tts, k.cost_livekit,
                              c.calls, c.measured, c.duration_ms, c.turns, c.eou_calls, c.eou_sum, c.interruption_sum, c.cost_stt, c.cost_llm, c.cost_tts, c.cost_livekit)
         UNION ALL
@@ -481,8 +491,8 @@ $$;
 
 -- The costs of usage by the list in force, or by p_defaults: the five prices in the order of the columns above.
 CREATE FUNCTION call_costs(p_company uuid, p_started_at timestamptz, p_defaults bigint[], p_stt_ms bigint, p_llm_input_tokens bigint, p_llm_output_tokens bigint,
-                           p_tts_characters bigint, p_livekit_ms bigint, OUT stt bigint, OUT llm bigint, OUT tts bigint, OUT livekit bigint)
-LANGUAGE sql STABLE AS $$
+                           p_tts_characters bigint, p_livekit_ms bigint, OUT stt bigint, OUT llm bigint, OUT tts bigint, OUT livekit bigint) RETURNS SETOF record
+LANGUAGE sql STABLE ROWS 1 AS $$ -- one row; SETOF lets the planner inline it
     SELECT cost_of(p_stt_ms, coalesce(l.stt_minute, p_defaults[1]), 0, 0, 60000),
            cost_of(p_llm_input_tokens, coalesce(l.llm_million_input_tokens, p_defaults[2]), p_llm_output_tokens, coalesce(l.llm_million_output_tokens, p_defaults[3]), 1000000),
            cost_of(p_tts_characters, coalesce(l.tts_thousand_characters, p_defaults[4]), 0, 0, 1000),

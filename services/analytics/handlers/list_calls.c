@@ -23,7 +23,7 @@ enum {
     COLUMN_TOTAL, /* of a search by number */
 };
 /* Of place_calls.sql. */
-enum { PLACE_TOTAL, PLACE_HOUR, PLACE_BEFORE };
+enum { PLACE_TOTAL, PLACE_AT, PLACE_BEFORE, PLACE_MINUTES };
 
 /* Matches of a number are counted to here. */
 #define COUNT_LIMIT 10000
@@ -120,7 +120,7 @@ void list_calls(struct rpc_call *call, const void *request_)
     pg_read(service->pool, rpc_call_owner(call), &sql_place_calls, &params, on_placed, call);
 }
 
-static const char *hour_text(struct arena *arena, int64_t us)
+static const char *stretch_text(struct arena *arena, int64_t us)
 {
     char text[TIME_TEXT_SIZE];
     time_format_rfc3339(us, text);
@@ -129,7 +129,7 @@ static const char *hour_text(struct arena *arena, int64_t us)
 
 static void reply_page(struct rpc_call *call, const struct pg_result *rows, int fetched);
 
-/* The hours are known: their calls. */
+/* The stretches of time are known: their calls. */
 static void on_placed(void *context, const struct pg_outcome *outcome)
 {
     struct rpc_call *call = context;
@@ -143,22 +143,24 @@ static void on_placed(void *context, const struct pg_outcome *outcome)
     }
     int count = pg_rows(rows);
     listing->total = pg_int64(rows, 0, PLACE_TOTAL);
-    if (pg_is_null(rows, 0, PLACE_HOUR)) {
+    if (pg_is_null(rows, 0, PLACE_AT)) {
         reply_page(call, rows, 0);
         return;
     }
     struct pg_params params = {.arena = arena};
-    const char **hours = ARENA_ARRAY(arena, const char *, (size_t)count);
-    for (int i = 0; hours && i < count; i++)
-        hours[i] = hour_text(arena, pg_time_us(rows, i, PLACE_HOUR));
+    int64_t minutes = pg_int64(rows, 0, PLACE_MINUTES);
+    const char **stretches = ARENA_ARRAY(arena, const char *, (size_t)count);
+    for (int i = 0; stretches && i < count; i++)
+        stretches[i] = stretch_text(arena, pg_time_us(rows, i, PLACE_AT));
     if (arena_is_exhausted(arena)) {
         fail_memory(call);
         return;
     }
     param_filter(&params, call, listing->request);
-    pg_param_time_us(&params, pg_time_us(rows, count - 1, PLACE_HOUR));
-    pg_param_time_us(&params, pg_time_us(rows, 0, PLACE_HOUR) + 3600 * TIME_US_PER_SECOND);
-    pg_param_text_array(&params, hours, (size_t)count);
+    pg_param_time_us(&params, pg_time_us(rows, count - 1, PLACE_AT));
+    pg_param_time_us(&params, pg_time_us(rows, 0, PLACE_AT) + minutes * 60 * TIME_US_PER_SECOND);
+    pg_param_text_array(&params, stretches, (size_t)count);
+    pg_param_int64(&params, minutes);
     param_after(&params, listing, true);
     pg_param_int64(&params, listing->skip - pg_int64(rows, 0, PLACE_BEFORE));
     pg_param_int64(&params, listing->request->page_size + 1);

@@ -28,7 +28,7 @@ WITH who AS MATERIALIZED (
     FROM (
         SELECT status, outcome, calls, measured, duration_ms, turns, eou_calls, eou_sum, interruption_sum, cost_stt, cost_llm, cost_tts, cost_livekit
         FROM call_figure_sums f
-        WHERE f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.hours = 24
+        WHERE f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.minutes = 1440
           AND f.bucket >= (SELECT begins FROM period) AND f.bucket < (SELECT ends FROM period)
           AND ($1::uuid IS NULL OR f.company_id = $1::uuid)
       AND ($2::uuid IS NULL OR f.company_id = $2::uuid)

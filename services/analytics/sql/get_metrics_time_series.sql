@@ -20,7 +20,7 @@ WITH who AS MATERIALIZED (
     LIMIT $11::bigint + 1
 ), grid AS MATERIALIZED (
     SELECT array_agg(step ORDER BY step) AS steps, bool_and(step = date_trunc('hour', step, 'UTC')) AS by_hours,
-           CASE WHEN $9::text = 'day' AND bool_and(step = date_trunc('day', step, 'UTC')) THEN 24 ELSE 1 END AS hours
+           CASE WHEN $9::text = 'day' AND bool_and(step = date_trunc('day', step, 'UTC')) THEN 1440 ELSE 60 END AS minutes
     FROM steps
 ), points AS (
     SELECT width_bucket(at, (SELECT steps FROM grid)) AS i, sum(calls)::bigint AS total_calls, (sum(calls) FILTER (WHERE status = 2))::bigint AS completed_calls,
@@ -30,7 +30,7 @@ WITH who AS MATERIALIZED (
     FROM (
         SELECT bucket AS at, status, outcome, calls, measured, duration_ms, turns, eou_calls, eou_sum, interruption_sum, cost_stt, cost_llm, cost_tts, cost_livekit
         FROM call_figure_sums f
-        WHERE (SELECT by_hours FROM grid) AND f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.hours = (SELECT hours FROM grid)
+        WHERE (SELECT by_hours FROM grid) AND f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.minutes = (SELECT minutes FROM grid)
           AND f.bucket >= (SELECT begins FROM period) AND f.bucket < (SELECT ends FROM period)
           AND ($1::uuid IS NULL OR f.company_id = $1::uuid)
       AND ($2::uuid IS NULL OR f.company_id = $2::uuid)
