@@ -546,8 +546,10 @@ END $$;
 --   finished         new events after the end
 --   changed          the call is not as its figures were computed for (p_expected): compute again
 -- The row lock makes one batch of a call wait for the other, so that two reports at once cannot both extend it. Rows are taken in order of id, first
--- those of call_index, then those of calls: two transactions never wait for each other. The planner is told to go by index: its plans are kept, and
--- may have been made when the tables were small.
+-- those of call_index, then those of calls: two transactions never wait for each other.
+-- Plans are kept, and may have been made when a month was empty: the planner is told to go by index, one call after the other (OFFSET 0). Where calls
+-- are looked up, which have several indexes that look alike while they are small, it plans each time, for the months concerned; and what was found
+-- is changed by its address.
 CREATE FUNCTION report_call_batches(
     p_scopes uuid[], -- whose calls the reporter may see; NULL: all
     p_calls uuid[], p_first_seqs bigint[], p_counts integer[],
@@ -561,17 +563,20 @@ CREATE FUNCTION report_call_batches(
     -- one element an event: of which batch (from 1), and where its bytes are in p_bytes (from 1)
     p_event_batches integer[], p_event_seqs bigint[], p_event_kinds smallint[], p_event_at integer[], p_event_bytes integer[], p_bytes bytea)
 RETURNS TABLE (result text, accepted bigint, duplicates bigint, last_seq bigint)
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     nil CONSTANT uuid := '00000000-0000-0000-0000-000000000000';
     n CONSTANT integer := cardinality(p_calls);
     v_kept_since timestamptz;
     v_new uuid[];
     v_row record;
+    v_from timestamptz; -- when the calls that exist began
+    v_until timestamptz;
     v_reused bigint;
     v_duplicates bigint;
     -- of each batch's call as it was: last_seq -1 when there is none
     s_last bigint[] := array_fill(-1::bigint, ARRAY[n]);
+    s_tid tid[] := array_fill(NULL::tid, ARRAY[n]);
     s_started timestamptz[] := p_started;
     s_company uuid[] := p_companies;
     s_campaign uuid[] := p_campaigns;
@@ -593,7 +598,6 @@ DECLARE
     t_tts bigint[] := array_fill(0::bigint, ARRAY[n]);
     t_livekit bigint[] := array_fill(0::bigint, ARRAY[n]);
     v_any_new boolean := false;
-    v_any_old boolean := false;
     v_any_end boolean := false;
 BEGIN
     SELECT s.calls_kept_since INTO v_kept_since FROM call_storage s;
@@ -614,15 +618,20 @@ BEGIN
         SELECT coalesce(array_agg(c.call_id), '{}') INTO v_new FROM claimed c;
     END IF;
     IF cardinality(v_new) < n THEN
+        SELECT min(x.started_at), max(x.started_at) INTO v_from, v_until FROM call_index x WHERE x.call_id = ANY (p_calls) AND x.call_id <> ALL (v_new);
+        PERFORM set_config('plan_cache_mode', 'force_custom_plan', true);
         FOR v_row IN
-            SELECT b.i, c.*
-            FROM unnest(p_calls, p_scopes) WITH ORDINALITY AS b(call, scope, i)
-            JOIN call_index x ON x.call_id = b.call
-            JOIN calls c ON c.id = x.call_id AND c.started_at = x.started_at
-            WHERE b.call <> ALL (v_new) AND (b.scope IS NULL OR c.company_id = b.scope)
-            ORDER BY c.id
-            FOR UPDATE OF c
+            SELECT b.i, k.*
+            FROM (SELECT u.i, u.scope, x.call_id, x.started_at
+                  FROM unnest(p_calls, p_scopes) WITH ORDINALITY AS u(call, scope, i) JOIN call_index x ON x.call_id = u.call
+                  WHERE u.call <> ALL (v_new) ORDER BY x.call_id OFFSET 0) b
+            CROSS JOIN LATERAL (
+                SELECT c.ctid AS tid, c.last_seq, c.started_at, c.company_id, c.campaign_id, c.skillbase_id, c.skillbase_version, c.status, c.outcome, c.ended_at, c.turn_count
+                FROM calls c
+                WHERE c.id = b.call_id AND c.started_at = b.started_at AND c.started_at BETWEEN v_from AND v_until AND (b.scope IS NULL OR c.company_id = b.scope)
+                OFFSET 0 FOR UPDATE) k
         LOOP
+            s_tid[v_row.i] := v_row.tid;
             s_last[v_row.i] := v_row.last_seq;
             s_started[v_row.i] := v_row.started_at;
             s_company[v_row.i] := v_row.company_id;
@@ -634,6 +643,7 @@ BEGIN
             s_ended[v_row.i] := v_row.ended_at IS NOT NULL;
             s_turns[v_row.i] := v_row.turn_count;
         END LOOP;
+        PERFORM set_config('plan_cache_mode', 'force_generic_plan', true);
     END IF;
 
     FOR i IN 1..n LOOP
@@ -686,18 +696,25 @@ BEGIN
             t_take[i] := true;
             t_accepted[i] := p_counts[i];
             t_last[i] := p_first_seqs[i] + p_counts[i] - 1;
-            v_any_old := v_any_old OR NOT t_new[i];
-            IF p_expected[i] IS NOT NULL THEN
-                v_any_end := true;
-                SELECT c.stt, c.llm, c.tts, c.livekit INTO v_row
-                FROM call_costs(s_company[i], s_started[i], p_prices, p_stt_ms[i], p_llm_input_tokens[i], p_llm_output_tokens[i], p_tts_characters[i], p_livekit_ms[i]) c;
-                t_stt[i] := v_row.stt;
-                t_llm[i] := v_row.llm;
-                t_tts[i] := v_row.tts;
-                t_livekit[i] := v_row.livekit;
+            v_any_end := v_any_end OR p_expected[i] IS NOT NULL;
+            IF NOT t_new[i] THEN
+                UPDATE calls c
+                SET last_seq = t_last[i], last_event_at = greatest(c.last_event_at, p_times[i]), turn_count = c.turn_count + p_turns[i],
+                    status = coalesce(p_statuses[i], c.status), outcome = coalesce(p_outcomes[i], c.outcome),
+                    ended_at = CASE WHEN p_expected[i] IS NOT NULL THEN greatest(c.started_at, p_ended[i]) END
+                WHERE c.ctid = s_tid[i] AND c.id = p_calls[i] AND c.started_at = s_started[i];
+                IF NOT FOUND THEN
+                    RAISE EXCEPTION 'call % is not where it was locked', p_calls[i];
+                END IF;
             END IF;
         END IF;
     END LOOP;
+    IF v_any_end THEN
+        SELECT array_agg(coalesce(c.stt, 0) ORDER BY i), array_agg(coalesce(c.llm, 0) ORDER BY i), array_agg(coalesce(c.tts, 0) ORDER BY i),
+               array_agg(coalesce(c.livekit, 0) ORDER BY i) INTO t_stt, t_llm, t_tts, t_livekit
+        FROM generate_series(1, n) AS i LEFT JOIN LATERAL call_costs(s_company[i], s_started[i], p_prices, p_stt_ms[i], p_llm_input_tokens[i], p_llm_output_tokens[i],
+                                                                     p_tts_characters[i], p_livekit_ms[i]) c ON t_take[i] AND p_expected[i] IS NOT NULL;
+    END IF;
 
     INSERT INTO call_events (call_id, seq, started_at, kind, event)
     SELECT p_calls[u.batch], u.seq, s_started[u.batch], u.kind, substring(p_bytes FROM u.at FOR u.bytes)
@@ -709,15 +726,6 @@ BEGIN
         SELECT p_calls[i], p_companies[i], p_skillbases[i], p_versions[i], p_campaigns[i], p_tasks[i], p_phones[i], coalesce(p_statuses[i], 1), p_outcomes[i], p_started[i],
                CASE WHEN p_expected[i] IS NOT NULL THEN greatest(p_started[i], p_ended[i]) END, greatest(p_started[i], p_times[i]), t_last[i], p_turns[i]
         FROM generate_series(1, n) AS i WHERE t_new[i] AND t_take[i];
-    END IF;
-    IF v_any_old THEN
-        UPDATE calls c
-        SET last_seq = u.last, last_event_at = greatest(c.last_event_at, u.at), turn_count = c.turn_count + u.turns, status = coalesce(u.new_status, c.status),
-            outcome = coalesce(u.new_outcome, c.outcome), ended_at = CASE WHEN u.ends THEN greatest(c.started_at, u.ended) END
-        FROM (SELECT p_calls[i] AS id, s_started[i] AS started, t_last[i] AS last, p_times[i] AS at, p_turns[i] AS turns, p_statuses[i] AS new_status,
-                     p_outcomes[i] AS new_outcome, p_expected[i] IS NOT NULL AS ends, p_ended[i] AS ended
-              FROM generate_series(1, n) AS i WHERE t_take[i] AND NOT t_new[i]) u
-        WHERE c.id = u.id AND c.started_at = u.started;
     END IF;
     IF v_any_end THEN
         INSERT INTO call_metrics (call_id, started_at, avg_eou_latency, interruption_rate, stt_ms, llm_input_tokens, llm_output_tokens, tts_characters, livekit_ms,
@@ -843,7 +851,6 @@ SELECT m.call_id, c.started_at, m.avg_eou_latency, m.interruption_rate, pg_temp.
        m.cost_stt, m.cost_llm, m.cost_tts, m.cost_livekit, m.cost_total, m.figures
 FROM call_metrics_0003 m JOIN calls_0003 c ON c.id = m.call_id;
 DROP TABLE call_metrics_0003, call_events_0003, calls_0003;
-ANALYZE calls, call_events, call_metrics, call_index;
 
 INSERT INTO call_figure_changes
 SELECT quarter, company_id, campaign_id, skillbase_id, skillbase_version, status, outcome, count(*), sum(measured), sum(duration_ms), sum(turns), count(avg_eou_latency),
