@@ -1,7 +1,8 @@
 /* bench_analytics: stores calls as fast as it is let.
- *   bench_analytics grpc SECONDS WORKERS TURNS PIECES COMPANY SEED ADDRESS   reports, each call in PIECES
- *   bench_analytics libpq SECONDS CONNECTIONS TURNS COMPANY SEED URL         the same rows by INSERT
- * One line of JSON: rows a second, and for grpc the percentiles of a report in milliseconds. */
+ *   bench_analytics grpc SECONDS WORKERS TURNS PIECES COMPANY SEED ADDRESS   reports, each call in
+ * PIECES bench_analytics libpq SECONDS CONNECTIONS TURNS COMPANY SEED URL         the same rows by
+ * INSERT One line of JSON: rows a second, and for grpc the percentiles of a report in milliseconds.
+ */
 #include "bench_analytics.h"
 
 #include "dialplane.h"
@@ -189,8 +190,8 @@ static int report_calls(const struct load *load, unsigned pieces, const char *ad
     }
     qsort(all, count, sizeof(*all), compare);
     printf("{\"rows\": %.0f, \"calls\": %ld, \"failures\": %ld, \"p50\": %.3f, \"p99\": %.3f}\n",
-           (double)(calls - failures) * (double)ROWS_OF_CALL(load->turns) / seconds, calls, failures,
-           all[count / 2], all[count * 99 / 100]);
+           (double)(calls - failures) * (double)ROWS_OF_CALL(load->turns) / seconds, calls,
+           failures, all[count / 2], all[count * 99 / 100]);
     free(all);
     dialplane_client_close(client);
     dialplane_exit();

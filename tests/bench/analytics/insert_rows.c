@@ -1,5 +1,5 @@
-/* The reference: the rows of whole calls in batched multi-row INSERTs, one a table, in a transaction
- * of many calls, by blocking libpq on as many connections as the service writes on. */
+/* The reference: the rows of whole calls in batched multi-row INSERTs, one a table, in a
+ * transaction of many calls, by blocking libpq on as many connections as the service writes on. */
 #include "bench_analytics.h"
 
 #include <libpq-fe.h>
@@ -59,8 +59,8 @@ static void put_call(struct inserter *inserter, unsigned n)
         "ld),%u,%u)",
         comma, id, load->company, now, now + 60, now + 60, load->turns + 2, load->turns);
     for (unsigned seq = 1; seq <= load->turns + 2; seq++)
-        put(&inserter->events, "%s('%s',%u,to_timestamp(%ld),4,'\\x%s')",
-            n || seq > 1 ? "," : "", id, seq, now, inserter->event);
+        put(&inserter->events, "%s('%s',%u,to_timestamp(%ld),4,'\\x%s')", n || seq > 1 ? "," : "",
+            id, seq, now, inserter->event);
     put(&inserter->metrics,
         "%s('%s',to_timestamp(%ld),823.5,0.25,60000,9000,500,1400,60000,4300,490,21000,4000,29790,"
         "'\\x%s')",
@@ -77,9 +77,11 @@ static void send_batch(PGconn *conn, struct inserter *inserter)
     put(&inserter->calls,
         "INSERT INTO calls (id, company_id, phone_number, status, outcome, started_at, ended_at, "
         "last_event_at, last_seq, turn_count) VALUES ");
-    put(&inserter->events, "INSERT INTO call_events (call_id, seq, started_at, kind, event) VALUES ");
+    put(&inserter->events,
+        "INSERT INTO call_events (call_id, seq, started_at, kind, event) VALUES ");
     put(&inserter->metrics,
-        "INSERT INTO call_metrics (call_id, started_at, avg_eou_latency, interruption_rate, stt_ms, "
+        "INSERT INTO call_metrics (call_id, started_at, avg_eou_latency, interruption_rate, "
+        "stt_ms, "
         "llm_input_tokens, llm_output_tokens, tts_characters, livekit_ms, cost_stt, cost_llm, "
         "cost_tts, cost_livekit, cost_total, figures) VALUES ");
     for (unsigned n = 0; n < CALLS_OF_BATCH; n++)
