@@ -1,6 +1,6 @@
 /* Each tick: fold → again while there is much to fold; at the first and then every ten minutes:
- * partitions ahead → drop what is too old, a month a statement → forget where it was → rows of
- * nothing. One statement at a time; what fails is tried at the next round. */
+ * partitions ahead → drop what is too old, a month a statement → forget where it was → once a day,
+ * rows of nothing. One statement at a time; what fails is tried at the next round. */
 #include "upkeep.h"
 
 #include "analytics_sql.h"
@@ -13,6 +13,8 @@
 #define PRUNE_MOST 20000
 #define MONTHS_AHEAD 3
 #define ROUND_PERIOD_US (600 * TIME_US_PER_SECOND)
+/* Rows of nothing are looked for once a day: it reads all figures. */
+#define ROUNDS_OF_A_DAY 144
 
 struct upkeep {
     struct analytics_service *service;
@@ -20,6 +22,7 @@ struct upkeep {
     struct loop_timer *timer;
     struct arena *arena;   /* of the statement under way; NULL: none is */
     int64_t next_round_us; /* monotonic */
+    unsigned rounds;
     bool is_stopped;
     struct upkeep_figures figures;
 };
@@ -136,7 +139,7 @@ static void on_index_pruned(void *context, const struct pg_outcome *outcome)
     int64_t rows = ended(upkeep, outcome);
     if (rows >= PRUNE_MOST)
         run(upkeep, &sql_prune_call_index, &(int64_t){PRUNE_MOST}, 1, on_index_pruned);
-    else if (rows >= 0)
+    else if (rows >= 0 && ++upkeep->rounds % ROUNDS_OF_A_DAY == 0)
         run(upkeep, &sql_prune_call_figures, NULL, 0, on_figures_pruned);
 }
 

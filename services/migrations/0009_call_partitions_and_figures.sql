@@ -603,6 +603,8 @@ BEGIN
     SELECT s.calls_kept_since INTO v_kept_since FROM call_storage s;
     v_new := '{}';
     IF num_nulls(VARIADIC p_companies) < n THEN
+        -- Before any call is locked: a company that is being deleted waits for its calls, and so must not be waited for with them in hand.
+        PERFORM FROM companies o WHERE o.id = ANY (p_companies) ORDER BY o.id FOR KEY SHARE;
         WITH claimed AS (
             INSERT INTO call_index (call_id, started_at, company_id)
             SELECT b.call, b.started, b.company
