@@ -784,11 +784,11 @@ END $$;
 CREATE TRIGGER zz_forget_deleted_company AFTER DELETE ON companies FOR EACH ROW EXECUTE FUNCTION forget_deleted_company();
 
 -- ---- What there is already ----------------------------------------------------------------------------------------------------------------
--- Months from a year ago (or the oldest call, five years at most) to three months ahead; the service goes on from there.
+-- Months from the last one (or that of the oldest call, five years back at most) to three months ahead; the service goes on from there.
 
 SET LOCAL timezone = 'UTC';
 INSERT INTO call_storage (first_month, next_month)
-SELECT m, m FROM (SELECT date_trunc('month', least(now() - interval '1 year', greatest(coalesce(min(started_at), now()), now() - interval '5 years'))) AS m FROM calls_0003) f;
+SELECT m, m FROM (SELECT date_trunc('month', least(now() - interval '1 month', greatest(coalesce(min(started_at), now()), now() - interval '5 years'))) AS m FROM calls_0003) f;
 SELECT attach_call_partitions('_early', NULL, first_month, ARRAY['calls', 'call_events', 'call_metrics']) FROM call_storage;
 SELECT make_call_partitions(now() + interval '3 months');
 

@@ -52,6 +52,18 @@ def add_company(postgres):
     postgres.sql(f"insert into companies (id, name, slug) values ('{COMPANY['id']}', 'c', 'c')")
 
 
+def add_months(postgres, count):
+    """As if the service had run for so many months: they have partitions of their own."""
+    postgres.sql(f"""do $$ declare m timestamptz; first timestamptz; tables text[] := '{{calls, call_events, call_metrics}}'; begin
+        select first_month into first from call_storage;
+        drop table calls_early, call_events_early, call_metrics_early;
+        for m in select generate_series(first - interval '{count} months', first - interval '1 month', interval '1 month') loop
+            perform attach_call_partitions(to_char(m, '"_"YYYY"_"MM'), m, m + interval '1 month', tables);
+        end loop;
+        perform attach_call_partitions('_early', null, first - interval '{count} months', tables);
+        update call_storage set first_month = first - interval '{count} months'; end $$""")
+
+
 def report(rpc, start):
     call = new_id()
     rpc.ReportCallEventBatch({"call_id": call, "events": [started(COMPANY, 0, start, phone_number="+12025550100"), turn(2, 0, 1, start, eou_latency=500, tts_characters=1000),
@@ -65,6 +77,7 @@ def test_retention(stubs, postgres):
     periods = [{"start_date": "2015-01-01", "end_date": "2024-12-31"}, {"start_date": (now - timedelta(days=400)).strftime("%Y-%m-%d"), "end_date": now.strftime("%Y-%m-%d")}]
     with Analytics(stubs, postgres) as service:
         add_company(postgres)
+        add_months(postgres, 12)
         rpc = service.rpc
         fresh, older, oldest, stray = (report(rpc, now - timedelta(days=d, hours=1)) for d in (0, 150, 250, 3000))
         assert rpc.ListCalls({}).total == 4
