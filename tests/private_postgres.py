@@ -11,7 +11,8 @@ BIN = "/usr/lib/postgresql/15/bin"
 
 class PrivatePostgres:
     def __init__(self, **settings):
-        self.folder = tempfile.mkdtemp(prefix="dialplane-pg.", dir="/tmp")
+        # DIALPLANE_BENCH_DIR: a folder with room for large data, which the user nobody can reach
+        self.folder = tempfile.mkdtemp(prefix="dialplane-pg.", dir=os.environ.get("DIALPLANE_BENCH_DIR", "/tmp"))
         os.chmod(self.folder, 0o755)
         self.user = "nobody" if os.getuid() == 0 else None
         if self.user:

@@ -14,9 +14,11 @@
 
 #include <stdint.h>
 
+struct ingest;
 struct live;
 struct scopes;
 struct database_metrics;
+struct upkeep;
 
 /* The scope of the page tokens. */
 #define CALLS_SCOPE "calls"
@@ -38,6 +40,8 @@ struct analytics_service {
     struct live *live;
     struct scopes *scopes;
     struct database_metrics *active_calls;
+    struct ingest *ingest;
+    struct upkeep *upkeep;
     /* since start */
     uint64_t events_accepted, events_repeated, calls_finished;
 };

@@ -1,6 +1,9 @@
 /* dialplane-analytics: takes in what happens in calls, and shows it: history, figures, live. */
 #include "analytics.h"
 #include "handlers/handlers.h"
+#include "ingest.h"
+#include "tasks.h"
+#include "upkeep.h"
 
 #include "live/live.h"
 #include "live/metrics.h"
@@ -9,6 +12,9 @@
 #include "service/database_metrics.h"
 #include "service/service.h"
 
+#include "google/protobuf/empty.pb-c.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 
 static const struct rpc_handler handlers[] = {
@@ -62,6 +68,25 @@ static const struct rpc_handler handlers[] = {
         .handle = get_metrics_time_series,
     },
     {
+        .path = "/dialplane.v1.AnalyticsService/ListPrices",
+        .request = &dialplane__v1__list_prices_request__descriptor,
+        .response = &dialplane__v1__list_prices_response__descriptor,
+        .handle = list_prices,
+    },
+    {
+        .path = "/dialplane.v1.AnalyticsService/SetPrices",
+        .request = &dialplane__v1__set_prices_request__descriptor,
+        .response = &dialplane__v1__price_list__descriptor,
+        .check = check_set_prices,
+        .handle = set_prices,
+    },
+    {
+        .path = "/dialplane.v1.AnalyticsService/DeletePrices",
+        .request = &dialplane__v1__delete_prices_request__descriptor,
+        .response = &google__protobuf__empty__descriptor,
+        .handle = delete_prices,
+    },
+    {
         .path = "/dialplane.v1.AnalyticsService/WatchCall",
         .request = &dialplane__v1__watch_call_request__descriptor,
         .response = &dialplane__v1__watch_call_response__descriptor,
@@ -81,6 +106,9 @@ static const char *price_stt_minute, *price_llm_input, *price_llm_output, *price
     *price_livekit;
 static const char *redis_url;
 static int64_t live_poll_us, live_watchers, live_calls, live_scopes;
+static bool verify_rollups, re_rate;
+static struct re_rate_options re_rate_options;
+static int64_t report_transactions, fold_us, keep_calls_days, keep_turns_days;
 
 static const struct app_setting settings[] = {
     {.name = "price-stt-minute",
@@ -153,6 +181,71 @@ static const struct app_setting settings[] = {
      .minimum = 1,
      .maximum = 1000000,
      .ret_value = &live_scopes},
+    {.name = "report-transactions",
+     .kind = APP_INT,
+     .default_text = "4",
+     .help =
+         "most transactions at once that store reports; what comes in meanwhile shares the next "
+         "one; at most --write-connections",
+     .own = true,
+     .minimum = 1,
+     .maximum = 64,
+     .ret_value = &report_transactions},
+    {.name = "fold-period",
+     .kind = APP_DURATION,
+     .default_text = "1s",
+     .help = "how often what reports changed is folded into the figures, which are exact anyway",
+     .own = true,
+     .minimum = 10000,
+     .maximum = 60000000,
+     .ret_value = &fold_us},
+    {.name = "keep-calls-days",
+     .kind = APP_INT,
+     .default_text = "0",
+     .help = "days for which calls are kept at least, then dropped by the month; 0: for ever; the "
+             "figures of many calls stay",
+     .own = true,
+     .minimum = 0,
+     .maximum = 36500,
+     .ret_value = &keep_calls_days},
+    {.name = "keep-turns-days",
+     .kind = APP_INT,
+     .default_text = "0",
+     .help = "the same for what was said in them; 0: as long as the calls",
+     .own = true,
+     .minimum = 0,
+     .maximum = 36500,
+     .ret_value = &keep_turns_days},
+    {.name = "verify-rollups",
+     .kind = APP_BOOL,
+     .default_text = "false",
+     .help =
+         "recount all calls, compare with the figures that are kept, and exit: 0 when they agree",
+     .own = true,
+     .ret_value = &verify_rollups},
+    {.name = "re-rate",
+     .kind = APP_BOOL,
+     .default_text = "false",
+     .help =
+         "compute the costs of --company's calls from --from to --to again by its price lists, and "
+         "exit",
+     .own = true,
+     .ret_value = &re_rate},
+    {.name = "company",
+     .kind = APP_TEXT,
+     .help = "for --re-rate: the company's id",
+     .own = true,
+     .ret_value = &re_rate_options.company},
+    {.name = "from",
+     .kind = APP_TEXT,
+     .help = "for --re-rate: the first day, UTC, YYYY-MM-DD",
+     .own = true,
+     .ret_value = &re_rate_options.from},
+    {.name = "to",
+     .kind = APP_TEXT,
+     .help = "for --re-rate: the last day, UTC, YYYY-MM-DD",
+     .own = true,
+     .ret_value = &re_rate_options.to},
 };
 
 static bool read_prices(struct prices *prices, struct err *err)
@@ -173,6 +266,17 @@ static bool read_prices(struct prices *prices, struct err *err)
                            "--%s must be dollars between 0 and 1000 such as 0.0043, got \"%s\"",
                            all[i].name, all[i].text);
     return true;
+}
+
+static void stop(void *context)
+{
+    struct analytics_service *service = context;
+    upkeep_stop(service->upkeep);
+    ingest_free(service->ingest);
+    live_free(service->live);
+    scopes_free(service->scopes);
+    database_metrics_free(service->active_calls);
+    free(service);
 }
 
 static void *start(struct loop *loop, struct pg_pool *pool, const struct schema *schema,
@@ -201,32 +305,31 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
         .scopes = (uint32_t)live_scopes,
     };
     service->live = live_new(loop, pool, &service->prices, &options, err);
-    service->scopes = service->live ? scopes_new(loop, pool, &scopes_options) : NULL;
-    service->active_calls = service->scopes ? active_calls_new(loop, pool) : NULL;
-    if (!service->active_calls) {
-        if (service->live)
-            err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
-        live_free(service->live);
-        scopes_free(service->scopes);
-        free(service);
+    if (!service->live) {
+        stop(service);
+        return NULL;
+    }
+    service->scopes = scopes_new(loop, pool, &scopes_options);
+    service->active_calls = active_calls_new(loop, pool);
+    service->ingest = ingest_new(service, (unsigned)report_transactions);
+    const struct upkeep_options upkeep = {
+        .fold_us = fold_us, .keep_calls_days = keep_calls_days, .keep_turns_days = keep_turns_days};
+    service->upkeep = upkeep_start(service, &upkeep);
+    if (!service->scopes || !service->active_calls || !service->ingest || !service->upkeep) {
+        err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+        stop(service);
         return NULL;
     }
     return service;
 }
 
-static void stop(void *context)
-{
-    struct analytics_service *service = context;
-    live_free(service->live);
-    scopes_free(service->scopes);
-    database_metrics_free(service->active_calls);
-    free(service);
-}
-
 static void collect(struct buf *out, void *context)
 {
     const struct analytics_service *service = context;
+    const struct upkeep_figures *upkeep = upkeep_figures(service->upkeep);
+    struct ingest_stats ingest;
     struct live_stats live;
+    ingest_stats(service->ingest, &ingest);
     live_stats(service->live, &live);
     metrics_family(out, "dialplane_events_accepted_total", "counter", "Call events stored.");
     metrics_sample(out, "dialplane_events_accepted_total", NULL, (double)service->events_accepted);
@@ -236,6 +339,23 @@ static void collect(struct buf *out, void *context)
     metrics_family(out, "dialplane_calls_finished_total", "counter",
                    "Calls whose figures were computed.");
     metrics_sample(out, "dialplane_calls_finished_total", NULL, (double)service->calls_finished);
+    metrics_family(out, "dialplane_report_transactions_total", "counter",
+                   "Transactions that stored reports.");
+    metrics_sample(out, "dialplane_report_transactions_total", NULL, (double)ingest.groups);
+    metrics_family(out, "dialplane_reports_total", "counter", "Reports in those transactions.");
+    metrics_sample(out, "dialplane_reports_total", NULL, (double)ingest.reports);
+    metrics_family(out, "dialplane_reports_waiting", "gauge",
+                   "Reports that wait for their transaction.");
+    metrics_sample(out, "dialplane_reports_waiting", NULL, ingest.waiting);
+    metrics_family(out, "dialplane_figure_changes_folded_total", "counter",
+                   "Changes folded into the figures of many calls.");
+    metrics_sample(out, "dialplane_figure_changes_folded_total", NULL, (double)upkeep->folded);
+    metrics_family(out, "dialplane_months_dropped_total", "counter",
+                   "Months of calls or turns dropped by retention.");
+    metrics_sample(out, "dialplane_months_dropped_total", NULL, (double)upkeep->months_dropped);
+    metrics_family(out, "dialplane_upkeep_failures_total", "counter",
+                   "Statements of upkeep that failed.");
+    metrics_sample(out, "dialplane_upkeep_failures_total", NULL, (double)upkeep->failures);
     metrics_family(out, "dialplane_live_watchers", "gauge", "Streams that watch a call.");
     metrics_sample(out, "dialplane_live_watchers", NULL, live.watchers);
     metrics_family(out, "dialplane_live_calls", "gauge", "Calls that are watched.");
@@ -243,6 +363,31 @@ static void collect(struct buf *out, void *context)
     metrics_family(out, "dialplane_live_messages_total", "counter", "Messages sent to watchers.");
     metrics_sample(out, "dialplane_live_messages_total", NULL, (double)live.messages_sent);
     collect_live(out, service);
+}
+
+/* ---- Tasks ---- */
+
+static bool has_task(void)
+{
+    struct err err = {0};
+    if (!re_rate)
+        return verify_rollups;
+    if (verify_rollups)
+        err_set(&err, ERR_INVALID_ARGUMENT, NULL,
+                "--verify-rollups and --re-rate exclude each other");
+    else if (re_rate_check(&re_rate_options, &err) && read_prices(&re_rate_options.prices, &err))
+        return true;
+    fprintf(stderr, "dialplane-analytics: %s\n", err.message);
+    exit(2);
+}
+
+static void run_task(struct loop *loop, struct pg_pool *pool,
+                     void (*done)(void *context, int status), void *context)
+{
+    if (verify_rollups)
+        task_verify_rollups(loop, pool, done, context);
+    else
+        task_re_rate(loop, pool, &re_rate_options, done, context);
 }
 
 int main(int argc, char **argv)
@@ -261,6 +406,8 @@ int main(int argc, char **argv)
         .start = start,
         .stop = stop,
         .collect = collect,
+        .has_task = has_task,
+        .run_task = run_task,
     };
     return service_main(&service, argc, argv);
 }

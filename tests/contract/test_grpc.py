@@ -165,6 +165,9 @@ def test_each_unary_method_answers(clients, api, platform):
     days = {"start_date": "2026-03-01", "end_date": "2026-03-01", "company_id": company["id"]}
     assert call("AnalyticsService/GetMetrics", **days)["total_calls"] == "1"
     assert len(call("AnalyticsService/GetMetricsTimeSeries", **days, step="hour")["points"]) == 24
+    prices = call("AnalyticsService/SetPrices", company_id=company["id"], valid_from="2100-01-01T00:00:00Z", stt_minute=5000000000)
+    assert call("AnalyticsService/ListPrices", company_id=company["id"])["items"] == [prices]
+    assert call("AnalyticsService/DeletePrices", company_id=company["id"], id=prices["id"]) == {}
 
     assert call("CampaignService/DeleteCampaign", id=campaign["id"]) == {}
     assert call("SkillbaseService/DeleteSkillbase", id=skillbase["id"]) == {}

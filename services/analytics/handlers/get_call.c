@@ -3,6 +3,7 @@
 #include "analytics.h"
 #include "analytics_sql.h"
 #include "handlers/handlers.h"
+#include "rows.h"
 
 #include "base/buf.h"
 #include "base/wire.h"
@@ -84,9 +85,14 @@ static Dialplane__V1__CallDetail *detail_from_row(struct arena *arena, const str
     detail->started_at = timestamp_from_column(arena, row, 0, COLUMN_STARTED_AT);
     detail->ended_at = timestamp_from_column(arena, row, 0, COLUMN_ENDED_AT);
     detail->last_seq = (uint64_t)pg_int64(row, 0, COLUMN_LAST_SEQ);
-    if (!pg_is_null(row, 0, COLUMN_FIGURES) &&
-        !attach_wire(arena, &detail->base, DETAIL_METRICS, TURNS_LIMIT + 1,
-                     pg_str(row, 0, COLUMN_FIGURES), err))
+    if (pg_is_null(row, 0, COLUMN_FIGURES))
+        return detail;
+    struct str figures = figures_with_costs(arena, row, COLUMN_FIGURES);
+    if (!figures.data) {
+        err_set(err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE, "the answer is too large");
+        return NULL;
+    }
+    if (!attach_wire(arena, &detail->base, DETAIL_METRICS, TURNS_LIMIT + 1, figures, err))
         return NULL;
     return detail;
 }

@@ -1,6 +1,7 @@
 #include "analytics.h"
 #include "analytics_sql.h"
 #include "handlers/handlers.h"
+#include "rows.h"
 
 static void on_loaded(void *context, const struct pg_outcome *outcome);
 
@@ -27,8 +28,9 @@ static void on_loaded(void *context, const struct pg_outcome *outcome)
         rpc_fail_code(call, ERR_NOT_FOUND, NULL, "there are no metrics for call %s", id);
         return;
     }
-    ProtobufCMessage *metrics = rpc_unpack(&dialplane__v1__call_metrics__descriptor,
-                                           pg_str(outcome->result, 0, 0), rpc_call_arena(call));
+    ProtobufCMessage *metrics = rpc_unpack(
+        &dialplane__v1__call_metrics__descriptor,
+        figures_with_costs(rpc_call_arena(call), outcome->result, 0), rpc_call_arena(call));
     if (metrics)
         rpc_reply(call, metrics);
     else

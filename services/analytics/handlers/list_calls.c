@@ -4,6 +4,7 @@
 
 #include "domain/period.h"
 
+#include "base/time.h"
 #include "service/paging.h"
 
 enum {
@@ -19,8 +20,13 @@ enum {
     COLUMN_ENDED_AT,
     COLUMN_AVG_EOU_LATENCY,
     COLUMN_COST_TOTAL,
-    COLUMN_TOTAL,
+    COLUMN_TOTAL, /* of a search by number */
 };
+/* Of place_calls.sql. */
+enum { PLACE_TOTAL, PLACE_AT, PLACE_BEFORE, PLACE_MINUTES };
+
+/* Matches of a number are counted to here. */
+#define COUNT_LIMIT 10000
 
 void check_list_calls(const void *request_, struct violations *violations)
 {
@@ -31,7 +37,58 @@ void check_list_calls(const void *request_, struct violations *violations)
     period_check(request->start_date, request->end_date, violations);
 }
 
+static void on_placed(void *context, const struct pg_outcome *outcome);
 static void on_listed(void *context, const struct pg_outcome *outcome);
+
+/* In the call's arena. */
+struct listing {
+    const Dialplane__V1__ListCallsRequest *request;
+    struct page_key after; /* where the last page ended */
+    bool continues;
+    int64_t total, skip;
+};
+
+static void param_filter(struct pg_params *params, const struct rpc_call *call,
+                         const Dialplane__V1__ListCallsRequest *request)
+{
+    param_scope(params, call);
+    param_if(params, request->_company_id_case, request->company_id);
+    param_if(params, request->_skillbase_id_case, request->skillbase_id);
+    param_if(params, request->_campaign_id_case, request->campaign_id);
+    param_if(params, request->_outcome_case, request->outcome);
+    if (request->_status_case && request->status)
+        pg_param_int64(params, request->status);
+    else
+        pg_param_null(params);
+}
+
+static void param_after(struct pg_params *params, const struct listing *listing, bool with_id)
+{
+    if (listing->continues)
+        pg_param_time_us(params, listing->after.time_us);
+    else
+        pg_param_null(params);
+    if (with_id && listing->continues)
+        pg_param_uuid(params, &listing->after.id);
+    else if (with_id)
+        pg_param_null(params);
+}
+
+static void search_number(struct rpc_call *call, struct listing *listing)
+{
+    struct analytics_service *service = rpc_call_context(call);
+    struct pg_params params = {.arena = rpc_call_arena(call)};
+    param_filter(&params, call, listing->request);
+    param_if(&params, listing->request->_start_date_case, listing->request->start_date);
+    param_if(&params, listing->request->_end_date_case, listing->request->end_date);
+    pg_param_text(&params, listing->request->phone_number);
+    param_after(&params, listing, true);
+    pg_param_int64(&params, listing->skip);
+    pg_param_int64(&params, listing->request->page_size + 1);
+    pg_param_int64(&params, COUNT_LIMIT);
+    pg_read(service->pool, rpc_call_owner(call), &sql_list_calls_by_phone, &params, on_listed,
+            call);
+}
 
 void list_calls(struct rpc_call *call, const void *request_)
 {
@@ -39,34 +96,74 @@ void list_calls(struct rpc_call *call, const void *request_)
     struct analytics_service *service = rpc_call_context(call);
     struct arena *arena = rpc_call_arena(call);
     struct pg_params params = {.arena = arena};
-    struct page_key after = {0};
+    struct listing *listing = ARENA_NEW(arena, struct listing);
     bool continues = request->page_token && *request->page_token;
-    if (!rpc_apply_defaults(service->schema, &request->base, arena) ||
-        (continues && !page_token_read(arena, CALLS_SCOPE, request->page_token, &after))) {
+    if (!listing || !rpc_apply_defaults(service->schema, &request->base, arena) ||
+        (continues && !page_token_read(arena, CALLS_SCOPE, request->page_token, &listing->after))) {
         fail_memory(call);
         return;
     }
-    param_scope(&params, call);
-    param_if(&params, request->_company_id_case, request->company_id);
-    param_if(&params, request->_skillbase_id_case, request->skillbase_id);
-    param_if(&params, request->_campaign_id_case, request->campaign_id);
-    param_if(&params, request->_outcome_case, request->outcome);
-    if (request->_status_case && request->status)
-        pg_param_int64(&params, request->status);
-    else
-        pg_param_null(&params);
+    listing->request = request;
+    listing->continues = continues;
+    listing->skip = (int64_t)(request->page - 1) * request->page_size;
+    rpc_call_set_state(call, listing);
+    if (request->_phone_number_case && *request->phone_number) {
+        search_number(call, listing);
+        return;
+    }
+    param_filter(&params, call, request);
     param_if(&params, request->_start_date_case, request->start_date);
     param_if(&params, request->_end_date_case, request->end_date);
-    if (continues) {
-        pg_param_time_us(&params, after.time_us);
-        pg_param_uuid(&params, &after.id);
-    } else {
-        pg_param_null(&params);
-        pg_param_null(&params);
+    param_after(&params, listing, false);
+    pg_param_int64(&params, listing->skip);
+    pg_param_int64(&params, request->page_size + 1);
+    pg_read(service->pool, rpc_call_owner(call), &sql_place_calls, &params, on_placed, call);
+}
+
+static const char *stretch_text(struct arena *arena, int64_t us)
+{
+    char text[TIME_TEXT_SIZE];
+    time_format_rfc3339(us, text);
+    return arena_strdup(arena, text);
+}
+
+static void reply_page(struct rpc_call *call, const struct pg_result *rows, int fetched);
+
+/* The stretches of time are known: their calls. */
+static void on_placed(void *context, const struct pg_outcome *outcome)
+{
+    struct rpc_call *call = context;
+    struct analytics_service *service = rpc_call_context(call);
+    struct listing *listing = rpc_call_state(call);
+    struct arena *arena = rpc_call_arena(call);
+    const struct pg_result *rows = outcome->result;
+    if (!rows) {
+        rpc_fail(call, &outcome->err);
+        return;
     }
-    pg_param_int64(&params, (int64_t)(request->page - 1) * request->page_size);
-    pg_param_int64(&params, request->page_size);
-    rpc_call_set_state(call, request);
+    int count = pg_rows(rows);
+    listing->total = pg_int64(rows, 0, PLACE_TOTAL);
+    if (pg_is_null(rows, 0, PLACE_AT)) {
+        reply_page(call, rows, 0);
+        return;
+    }
+    struct pg_params params = {.arena = arena};
+    int64_t minutes = pg_int64(rows, 0, PLACE_MINUTES);
+    const char **stretches = ARENA_ARRAY(arena, const char *, (size_t)count);
+    for (int i = 0; stretches && i < count; i++)
+        stretches[i] = stretch_text(arena, pg_time_us(rows, i, PLACE_AT));
+    if (arena_is_exhausted(arena)) {
+        fail_memory(call);
+        return;
+    }
+    param_filter(&params, call, listing->request);
+    pg_param_time_us(&params, pg_time_us(rows, count - 1, PLACE_AT));
+    pg_param_time_us(&params, pg_time_us(rows, 0, PLACE_AT) + minutes * 60 * TIME_US_PER_SECOND);
+    pg_param_text_array(&params, stretches, (size_t)count);
+    pg_param_int64(&params, minutes);
+    param_after(&params, listing, true);
+    pg_param_int64(&params, listing->skip - pg_int64(rows, 0, PLACE_BEFORE));
+    pg_param_int64(&params, listing->request->page_size + 1);
     pg_read(service->pool, rpc_call_owner(call), &sql_list_calls, &params, on_listed, call);
 }
 
@@ -113,18 +210,31 @@ static Dialplane__V1__CallSummary *summary_from_row(struct arena *arena,
 static void on_listed(void *context, const struct pg_outcome *outcome)
 {
     struct rpc_call *call = context;
+    struct listing *listing = rpc_call_state(call);
     const struct pg_result *rows = outcome->result;
-    const Dialplane__V1__ListCallsRequest *request = rpc_call_state(call);
-    struct arena *arena = rpc_call_arena(call);
     if (!rows) {
         rpc_fail(call, &outcome->err);
         return;
     }
+    int fetched = pg_rows(rows);
+    if (listing->request->_phone_number_case && *listing->request->phone_number) {
+        /* There is always a row, for the total; an empty page has NULLs beside it. */
+        listing->total = pg_int64(rows, 0, COLUMN_TOTAL);
+        fetched = pg_is_null(rows, 0, COLUMN_ID) ? 0 : fetched;
+    }
+    reply_page(call, rows, fetched);
+}
+
+static void reply_page(struct rpc_call *call, const struct pg_result *rows, int fetched)
+{
+    const struct listing *listing = rpc_call_state(call);
+    const Dialplane__V1__ListCallsRequest *request = listing->request;
+    struct arena *arena = rpc_call_arena(call);
     Dialplane__V1__ListCallsResponse response = DIALPLANE__V1__LIST_CALLS_RESPONSE__INIT;
-    /* There is always a row, for the total; an empty page has NULLs beside it. */
-    int fetched = pg_is_null(rows, 0, COLUMN_ID) ? 0 : pg_rows(rows);
     int shown = fetched > request->page_size ? request->page_size : fetched;
-    response.total = pg_int64(rows, 0, COLUMN_TOTAL);
+    bool by_number = request->_phone_number_case && *request->phone_number;
+    response.total_is_estimate = by_number && listing->total > COUNT_LIMIT;
+    response.total = response.total_is_estimate ? COUNT_LIMIT : listing->total;
     response.page = request->page;
     response.page_size = request->page_size;
     response.items = ARENA_ARRAY(arena, Dialplane__V1__CallSummary *, (size_t)shown);

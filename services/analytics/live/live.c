@@ -180,6 +180,7 @@ enum {
     COLUMN_PHONE_NUMBER = 6,
     COLUMN_STATUS = 10,
     COLUMN_STARTED_AT,
+    COLUMN_PRICES = 20, /* five of them; NULL: the company has no list of its own */
 };
 
 static void on_row(void *context, const struct pg_outcome *outcome);
@@ -264,6 +265,14 @@ static void on_row(void *context, const struct pg_outcome *outcome)
     watched->skillbase_version = (int32_t)pg_int64(row, 0, COLUMN_SKILLBASE_VERSION);
     watched->status = DIALPLANE__V1__CALL_STATUS__CALL_STATUS_ACTIVE;
     watched->started_us = pg_time_us(row, 0, COLUMN_STARTED_AT);
+    watched->has_prices = !pg_is_null(row, 0, COLUMN_PRICES);
+    watched->prices = (struct prices){
+        .stt_minute = pg_int64(row, 0, COLUMN_PRICES),
+        .llm_million_input_tokens = pg_int64(row, 0, COLUMN_PRICES + 1),
+        .llm_million_output_tokens = pg_int64(row, 0, COLUMN_PRICES + 2),
+        .tts_thousand_characters = pg_int64(row, 0, COLUMN_PRICES + 3),
+        .livekit_minute = pg_int64(row, 0, COLUMN_PRICES + 4),
+    };
     load_events(entry);
 }
 

@@ -131,7 +131,7 @@ bool watched_metrics(const struct watched *watched, const struct prices *prices,
                        : until_us > watched->started_us ? (until_us - watched->started_us) / 1000
                                                         : 0;
     struct costs costs;
-    if (!costs_compute(prices, &usage, &costs, NULL) ||
+    if (!costs_compute(watched->has_prices ? &watched->prices : prices, &usage, &costs, NULL) ||
         !figures_fill(&watched->figures, ret_metrics))
         return false;
     ret_metrics->call_id = watched->call_id;

@@ -32,6 +32,8 @@ struct watched {
     char *call_id, *company_id, *skillbase_id, *campaign_id, *phone_number;
     int32_t skillbase_version;
     int64_t started_us;
+    bool has_prices; /* of the company's own: the price list in force when the call began */
+    struct prices prices;
 
     /* What events change. */
     Dialplane__V1__CallStatus status;
@@ -61,7 +63,8 @@ static inline bool watched_has_ended(const struct watched *watched)
     return watched->ended_us >= 0;
 }
 /* The running totals as a message whose pointers lead into `watched`. created_at is left out while
- * the call goes on and is the end of the call afterwards. `at` is memory for that Timestamp. */
+ * the call goes on and is the end of the call afterwards. `at` is memory for that Timestamp.
+ * `prices` hold when the company has no list of its own. */
 bool watched_metrics(const struct watched *watched, const struct prices *prices,
                      Google__Protobuf__Timestamp *at, Dialplane__V1__CallMetrics *ret_metrics);
 

@@ -1,3 +1,4 @@
 -- $1 company of who asks (NULL: any), $2 call
-SELECT m.figures FROM call_metrics m JOIN calls c ON c.id = m.call_id
-WHERE m.call_id = $2::uuid AND ($1::uuid IS NULL OR c.company_id = $1::uuid)
+SELECT m.figures, m.cost_stt, m.cost_llm, m.cost_tts, m.cost_livekit, m.cost_total
+FROM call_index i JOIN call_metrics m ON m.call_id = i.call_id AND m.started_at = i.started_at
+WHERE i.call_id = $2::uuid AND ($1::uuid IS NULL OR i.company_id = $1::uuid)

@@ -39,6 +39,8 @@ struct running {
     struct tracer *tracer; /* NULL: tracing is off */
     void (*traces_closed)(void *context);
     bool ready;
+    bool is_task; /* instead of serving */
+    int task_status;
 };
 /* Writes /metrics. context is a struct running. */
 void service_collect(struct buf *out, void *context);

@@ -1,7 +1,9 @@
 /* A service from start to end.
  *
  * settings → schema → migrations → pool → the service's own start → gRPC → /metrics → ready when
- * the database answers SIGTERM: gRPC stops (grace) → the service's own stop → pool → exit 0 */
+ * the database answers SIGTERM: gRPC stops (grace) → the service's own stop → pool → exit 0
+ *
+ * With a task instead: settings → schema → migrations → pool → the task → pool → its exit status */
 #include "service/internal.h"
 
 #include "base/log.h"
@@ -13,6 +15,8 @@
 #define READINESS_PERIOD_US (TIME_US_PER_SECOND / 4)
 /* What rpc_server_stop() may need beyond the grace, and some. */
 #define STOP_MARGIN_US (15 * TIME_US_PER_SECOND)
+/* A week: whoever waits for a task has started it. */
+#define TASK_TIMEOUT_US (INT64_C(7) * 24 * 3600 * TIME_US_PER_SECOND)
 
 /* The one clear line of a start that failed. What is up by then (core's threads, connections) goes
  * with the process. */
@@ -88,6 +92,7 @@ static bool open_pool(struct running *running, struct err *err)
         .read_connections = (unsigned)settings->read_connections,
         .write_connections = (unsigned)settings->write_connections,
         .session_connections = (unsigned)settings->session_connections,
+        .statement_timeout_us = running->is_task ? TASK_TIMEOUT_US : 0,
     };
     running->pool = pg_pool_new(running->loop, &options);
     return running->pool ||
@@ -167,11 +172,34 @@ static bool prepare(struct running *running, struct err *err)
                                                      settings->database_wait_us, err);
 }
 
+/* ---- A task ---- */
+
+static void on_task_done(void *context, int status)
+{
+    struct running *running = context;
+    running->task_status = status;
+    loop_stop(running->loop);
+}
+
+static int run_task(struct running *running)
+{
+    struct err err = {0};
+    if (!open_pool(running, &err))
+        refuse(running, &err);
+    running->service->run_task(running->loop, running->pool, on_task_done, running);
+    loop_run(running->loop);
+    pg_pool_free(running->pool);
+    loop_free(running->loop);
+    schema_free(running->schema);
+    return running->task_status;
+}
+
 int service_main(const struct service *service, int argc, char **argv)
 {
     struct running running = {.service = service};
     struct err err = {0};
     service_configure(service, argc, argv, &running.settings);
+    running.is_task = service->has_task && service->has_task();
     if (!prepare(&running, &err))
         refuse(&running, &err);
     if (running.settings.migrate_only) {
@@ -183,6 +211,8 @@ int service_main(const struct service *service, int argc, char **argv)
         err_set(&err, ERR_INTERNAL, NULL, "libevent gives no event loop");
         refuse(&running, &err);
     }
+    if (running.is_task)
+        return run_task(&running);
     if (!start_all(&running, &err))
         refuse(&running, &err);
     app_on_stop(running.loop,

@@ -29,6 +29,13 @@ struct service {
     /* At drain, before the pool goes; may be NULL. */
     void (*stop)(void *context);
     void (*collect)(struct buf *out, void *context); /* own metrics, may be NULL */
+    /* A task on the database instead of serving (may be NULL). has_task: whether the settings ask
+     * for one; it ends the process itself when they contradict each other. run_task ends by calling
+     * done, on the loop, with the exit status of the process. Statements have no time limit then.
+     */
+    bool (*has_task)(void);
+    void (*run_task)(struct loop *loop, struct pg_pool *pool,
+                     void (*done)(void *context, int status), void *context);
 };
 int service_main(const struct service *service, int argc, char **argv);
 

@@ -1,0 +1,2 @@
+-- $1 most changes
+SELECT fold_call_figures($1::integer)

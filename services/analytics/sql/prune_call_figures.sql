@@ -1,0 +1,1 @@
+SELECT prune_call_figures()

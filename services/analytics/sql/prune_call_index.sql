@@ -1,0 +1,2 @@
+-- $1 most rows
+SELECT prune_call_index($1::integer)

@@ -1,0 +1,29 @@
+/* tasks: what the executable does instead of serving: --verify-rollups and --re-rate. They write
+ * what they find to standard output, for people. */
+#ifndef DIALPLANE_ANALYTICS_TASKS_H
+#define DIALPLANE_ANALYTICS_TASKS_H
+
+#include "domain/prices.h"
+
+#include "loop/loop.h"
+#include "pg/pg.h"
+
+/* Recounts all calls and compares. Exit status 0: all agrees; 1: differences, listed up to a limit;
+ * 2: it could not be done. */
+void task_verify_rollups(struct loop *loop, struct pg_pool *pool,
+                         void (*done)(void *context, int status), void *context);
+
+struct re_rate_options {
+    const char *company;   /* UUID */
+    const char *from, *to; /* first and last day, UTC, YYYY-MM-DD; calls that began then */
+    struct prices prices;  /* for calls that no price list is in force for */
+};
+/* Checks what the command line gave; false with err. */
+bool re_rate_check(const struct re_rate_options *options, struct err *err);
+/* Computes the costs of a period again, some thousand calls a transaction, figures included; says
+ * how far it is. May be broken off and repeated at any time. Exit status 0, or 2 when it could not
+ * go on. The options are borrowed until then. */
+void task_re_rate(struct loop *loop, struct pg_pool *pool, const struct re_rate_options *options,
+                  void (*done)(void *context, int status), void *context);
+
+#endif

@@ -1,0 +1,263 @@
+#!/usr/bin/env python3
+"""Analytics: ingest through gRPC against INSERTs by libpq, the time of figures at 100,000 and 10,000,000 calls, and the history's page 1 and 10,000.
+
+    bench_analytics.py [--calls 10000000] [--seed 1] [--seconds 8] [--requests 1000]
+
+Prints the figures of the issue with their limits, and exits 1 when one is missed. Ingest runs on a durable PostgreSQL (fsync on). The calls of the large set are
+made in SQL from the seed, with their figures and without turns, which no figure and no page reads; ten million take about 10 GB below DIALPLANE_BENCH_DIR
+(default /tmp), which are removed at the end. Everything shares this machine's cores: database, service and clients."""
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import grpc
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from private_postgres import PrivatePostgres  # noqa: E402
+
+BUILD = ROOT / "build" / os.environ.get("DIALPLANE_PRESET", "release")
+SMALL, DAYS, COMPANIES, CAMPAIGNS, TURNS, PAGE = 100_000, 30, 20, 5, 12, 10_000
+missed = []
+
+
+def figure(name, value, limit, ok):
+    print(f"  {name:<96} {value:>10}   limit {limit:<9} {'' if ok else '  <-- missed'}", flush=True)
+    if not ok:
+        missed.append(name)
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+def company(n):
+    return f"00000000-0000-7000-8000-{n:012}"
+
+
+def set_up(database):
+    database.sql(f"""
+        insert into companies (id, name, slug) select ('00000000-0000-7000-8000-' || to_char(n, 'FM000000000000'))::uuid, 'c' || n, 'c' || n from generate_series(0, {COMPANIES}) n;
+        insert into skillbases (id, company_id, name, slug, config)
+            select ('00000000-0000-7000-8001-' || to_char(n * 100 + k, 'FM000000000000'))::uuid, ('00000000-0000-7000-8000-' || to_char(n, 'FM000000000000'))::uuid, 's' || k, 's' || k, '{{}}'
+            from generate_series(0, {COMPANIES}) n, generate_series(1, {CAMPAIGNS}) k;
+        insert into campaigns (id, company_id, skillbase_id, name, status, daily_start_time, daily_end_time, timezone, days_of_week, max_concurrent_calls,
+                               calls_per_minute, max_retries, retry_delay_minutes, created_at, updated_at)
+            select replace(id::text, '-8001-', '-8002-')::uuid, company_id, id, name, 'draft', '00:00', '00:00', 'UTC', '{{1,2,3,4,5,6,7}}', 10, 10, 3, 30, now(), now() from skillbases""")
+
+
+def generate(database, count, seed):
+    """So many finished calls of the last 30 days, evenly, in order of time, with figures; hashes of number and seed are the dice."""
+    database.sql("set session_replication_role = replica; truncate calls, call_events, call_metrics, call_index, call_figures, call_figure_sums, call_latencies, call_figure_changes")
+    dice = lambda n, what: f"(hashtextextended(g::text, {seed * 1000 + what}) & 1073741823) % {n}"
+    step = 250_000
+    for first in range(0, count, step):
+        last = min(first + step, count)
+        database.sql(f"""
+            set session_replication_role = replica; set synchronous_commit = off;
+            create temp table made as
+                select (lpad(to_hex(1700000000000 + g), 12, '0') || '7000' || '8000' || lpad(to_hex({dice(1073741823, 1)}), 12, '0'))::uuid as id,
+                       date_trunc('day', now(), 'UTC') - interval '{DAYS - 1} days' + g * (interval '{DAYS} days' / {count}) as started_at,
+                       1 + {dice(COMPANIES, 2)} as c, 1 + {dice(CAMPAIGNS, 3)} as k, {dice(100, 4)} as ended, 20 + {dice(300, 5)} as seconds, {dice(20, 6)} as turns,
+                       {dice(10000000, 7)} as phone, 200 * exp({dice(10000, 8)} / 4000.0) as eou, {dice(8000, 9)} as tokens
+                from generate_series({first}, {last - 1}) g order by g;
+            insert into calls (id, company_id, skillbase_id, skillbase_version, campaign_id, phone_number, status, outcome, started_at, ended_at, last_event_at, last_seq, turn_count)
+                select id, ('00000000-0000-7000-8000-' || to_char(c, 'FM000000000000'))::uuid, ('00000000-0000-7000-8001-' || to_char(c * 100 + k, 'FM000000000000'))::uuid, 1,
+                       ('00000000-0000-7000-8002-' || to_char(c * 100 + k, 'FM000000000000'))::uuid, '+1202' || to_char(phone, 'FM0000000'),
+                       case when ended < 80 then 2 when ended < 95 then 3 else 4 end, case when ended < 40 then 'success' when ended < 60 then 'fail' when ended < 80 then 'voicemail'
+                       when ended < 90 then 'no_answer' when ended < 95 then 'busy' end, started_at, started_at + seconds * interval '1 second', started_at + seconds * interval '1 second',
+                       turns + 2, turns from made;
+            insert into call_index select id, started_at, ('00000000-0000-7000-8000-' || to_char(c, 'FM000000000000'))::uuid from made;
+            insert into call_metrics select id, started_at, eou, 0.25, seconds * 400, tokens, tokens / 10, tokens / 4, seconds * 1000, seconds * 28, tokens / 20, tokens * 4, seconds * 66,
+                       seconds * 28 + tokens / 20 + tokens * 4 + seconds * 66, decode(repeat('ab', 120), 'hex') from made""", timeout=3600)
+    database.sql("""
+        set work_mem = '256MB'; set synchronous_commit = off;
+        insert into call_figure_changes
+        select quarter, company_id, campaign_id, skillbase_id, skillbase_version, status, outcome, count(*), sum(measured), sum(duration_ms), sum(turns), count(avg_eou_latency),
+               sum(avg_eou_latency), sum(interruption_rate), sum(cost_stt), sum(cost_llm), sum(cost_tts), sum(cost_livekit), array_agg(latency_slot(avg_eou_latency)), array_agg(1::bigint)
+        from counted_calls group by 1, 2, 3, 4, 5, 6, 7;
+        select fold_call_figures(2147483647)""", timeout=7200)
+    for table in ("calls", "call_metrics", "call_index", "call_figures", "call_figure_sums", "call_latencies", "call_figure_changes"):
+        database.sql(f"vacuum analyze {table}", timeout=3600)
+    database.sql("checkpoint")
+
+
+# --- requests, as bytes -----------------------------------------------------------------------------------------------
+
+def message(**values):
+    """Fields by number: text and small integers."""
+    out = b""
+    for name, value in values.items():
+        number = int(name[1:])
+        if isinstance(value, str):
+            out += bytes([number << 3 | 2, len(value)]) + value.encode()
+        else:
+            out += bytes([number << 3])
+            while value > 127:
+                out += bytes([value & 127 | 128])
+                value >>= 7
+            out += bytes([value])
+    return out
+
+
+def fields(data):
+    """number → last value of a message's integers and bytes."""
+    found, i = {}, 0
+
+    def varint():
+        nonlocal i
+        value = shift = 0
+        while True:
+            byte = data[i]
+            i += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+    while i < len(data):
+        tag = varint()
+        if tag & 7 == 0:
+            found[tag >> 3] = varint()
+        elif tag & 7 == 2:
+            length = varint()
+            found.setdefault(tag >> 3, []).append(data[i:i + length])
+            i += length
+        else:
+            i += 8 if tag & 7 == 1 else 4
+    return found
+
+
+class Client:
+    def __init__(self, address):
+        self.channel = grpc.insecure_channel(address)
+        grpc.channel_ready_future(self.channel).result(timeout=60)
+        self.methods = {name: self.channel.unary_unary(f"/dialplane.v1.AnalyticsService/{name}") for name in ("GetMetrics", "ListCalls")}
+
+    def timed(self, name, request):
+        began = time.perf_counter()
+        answer = self.methods[name](request, timeout=60)
+        return (time.perf_counter() - began) * 1000, answer
+
+
+def percentile(values, p):
+    return sorted(values)[min(len(values) - 1, int(len(values) * p))]
+
+
+def filters(rng):
+    """What dashboards ask for: all, a company, a campaign, a skillbase, an outcome, a status."""
+    c, k = rng.randrange(1, COMPANIES + 1), rng.randrange(1, CAMPAIGNS + 1)
+    return rng.choice([{}, {"f1": company(c)}, {"f1": company(c)}, {"f3": f"00000000-0000-7000-8002-{c * 100 + k:012}"}, {"f2": f"00000000-0000-7000-8001-{c * 100 + k:012}"},
+                       {"f1": company(c), "f4": "success"}, {"f1": company(c), "f5": 2}])
+
+
+def time_metrics(client, count):
+    rng, times = random.Random(5), []
+    days = {"f6": (datetime.now(timezone.utc) - timedelta(days=DAYS - 1)).strftime("%Y-%m-%d"), "f7": datetime.now(timezone.utc).strftime("%Y-%m-%d")}
+    for i in range(count + 50):
+        took, _ = client.timed("GetMetrics", message(**filters(rng), **days))
+        if i >= 50:
+            times.append(took)
+    return times
+
+
+def alternate(client, requests, count):
+    """Median milliseconds of each request, taken in turns."""
+    times = [[] for _ in requests]
+    for i in range(count + 20):
+        for request, kept in zip(requests, times):
+            took, _ = client.timed("ListCalls", request)
+            if i >= 20:
+                kept.append(took)
+    return [statistics.median(kept) for kept in times]
+
+
+def time_pages(client, name, filter_):
+    rows = 50
+    total = fields(client.timed("ListCalls", message(**filter_, f9=rows))[1]).get(2, 0)
+    rows = max(1, min(rows, total // PAGE))
+    before = fields(client.timed("ListCalls", message(**filter_, f8=PAGE - 1, f9=rows))[1])
+    if 5 not in before:
+        print(f"  (no page {PAGE:,} of {name}: {total:,} calls)", flush=True)
+        return
+    token = before[5][-1].decode()
+    first, by_token, by_number = alternate(client, [message(**filter_, f9=rows), message(**filter_, f9=rows, f10=token), message(**filter_, f8=PAGE, f9=rows)], 150)
+    for how, took in (("token", by_token), ("number", by_number)):
+        ratio = took / first
+        figure(f"history of {name}, pages of {rows} of {total:,}: page {PAGE:,} by {how} to page 1 ({took:.2f} ms to {first:.2f} ms)", f"{ratio:.2f} x", "1.3 x", ratio <= 1.3)
+
+
+# --- ingest -----------------------------------------------------------------------------------------------------------
+
+def drive(*arguments):
+    done = subprocess.run([str(BUILD / "bin" / "bench_analytics"), *map(str, arguments)], check=True, stdout=subprocess.PIPE, text=True, timeout=600)
+    return json.loads(done.stdout)
+
+
+def ingest(database, address, seconds, seed):
+    """In turns, so that both meet the same machine."""
+    reference, ours, pieces = [], [], []
+    for i in range(3):
+        reference.append(drive("libpq", seconds, 4, TURNS, company(0), seed + i, database.url)["rows"])
+        ours.append(drive("grpc", seconds, 64, TURNS, 1, company(0), seed + 100 + i, address))
+    pieces = drive("grpc", seconds, 64, TURNS, 4, company(0), seed + 200, address)
+    ratio = statistics.median(o["rows"] for o in ours) / statistics.median(reference)
+    best = max(ours, key=lambda o: o["rows"])
+    figure(f"ingest: rows/s through gRPC ({best['rows']:,.0f}; p50 {best['p50']:.1f} ms, p99 {best['p99']:.1f} ms a call) to INSERTs by libpq ({max(reference):,.0f})",
+           f"{ratio:.2f} x", "0.3 x", ratio >= 0.3)
+    print(f"  (each call reported in 4 pieces: {pieces['rows']:,.0f} rows/s, p50 {pieces['p50']:.1f} ms, p99 {pieces['p99']:.1f} ms a report)", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--calls", type=int, default=10_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--requests", type=int, default=1000)
+    options = parser.parse_args()
+    database = PrivatePostgres(shared_buffers="1GB", max_wal_size="8GB", effective_cache_size="4GB", checkpoint_timeout="30min")
+    address, service = f"unix:/tmp/dialplane-bench.{os.getpid()}", None
+    try:
+        service = subprocess.Popen([str(BUILD / "bin" / "dialplane-analytics"), "--listen", address, "--metrics-listen", "off", "--database-url", database.url, "--log-level", "error"])
+        client = Client(address)
+        print(f"analytics: one service, {os.cpu_count()} cores shared by all, load {os.getloadavg()[0]:.1f}, seed {options.seed}", flush=True)
+        set_up(database)
+        ingest(database, address, options.seconds, options.seed)
+        database.sql("alter system set fsync = off; select pg_reload_conf()")  # for making data only
+        generate(database, SMALL, options.seed)
+        small = time_metrics(client, options.requests)
+        began = time.monotonic()
+        generate(database, options.calls, options.seed)
+        database.sql("alter system reset fsync; select pg_reload_conf()")
+        print(f"  ({options.calls:,} calls made in {time.monotonic() - began:.0f} s; the database has {database.sql('select pg_size_pretty(pg_database_size(current_database()))')})", flush=True)
+        large = time_metrics(client, options.requests)
+        ratio = statistics.median(large) / statistics.median(small)
+        figure(f"metrics over {DAYS} days, {SMALL:,} to {options.calls:,} calls (median {statistics.median(small):.2f} ms to {statistics.median(large):.2f} ms)", f"{ratio:.2f} x", "1.5 x",
+               ratio <= 1.5)
+        figure(f"metrics over {DAYS} days, p99 at {options.calls:,} calls (at {SMALL:,}: {percentile(small, 0.99):.2f} ms)", f"{percentile(large, 0.99):.2f} ms", "10 ms",
+               percentile(large, 0.99) < 10)
+        began = time.monotonic()
+        subprocess.run([str(BUILD / "bin" / "dialplane-analytics"), "--verify-rollups", "--database-url", database.url, "--log-level", "error"], check=True, stdout=subprocess.DEVNULL)
+        print(f"  (--verify-rollups recounted all in {time.monotonic() - began:.0f} s)", flush=True)
+        if options.calls >= PAGE * COMPANIES * 2:
+            time_pages(client, "all", {})
+            time_pages(client, "a company", {"f1": company(1)})
+            time_pages(client, "an outcome in a company", {"f1": company(1), "f4": "success"})
+        else:
+            print("  (too few calls for page 10,000)")
+    finally:
+        if service:
+            service.kill()
+            service.wait()
+        database.stop()
+    if missed:
+        print(f"missed: {', '.join(missed)}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
