@@ -108,6 +108,7 @@ class Breaking:
 
     def _fails(self, name, context):
         self.calls.append(name)
+        self.authorization = dict(context.invocation_metadata()).get("authorization")
         if self.failures > 0:
             self.failures -= 1
             context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
@@ -132,7 +133,7 @@ def breaking(dialplane):
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     address = f"127.0.0.1:{port}"
-    with dialplane.Client(address, address, address, timeout=30) as client:
+    with dialplane.Client(address, address, address, timeout=30, token=lambda: "a.b.c") as client:
         yield service, client
     server.stop(0).wait(10)
 
@@ -141,7 +142,7 @@ def test_only_what_may_be_repeated_is(dialplane, breaking):
     service, client = breaking
     service.failures = 2
     assert client.company.get_company("x").id == "x"
-    assert service.calls == ["GetCompany"] * 3
+    assert service.calls == ["GetCompany"] * 3 and service.authorization == "Bearer a.b.c"
     service.calls.clear()
     service.failures = 1
     with pytest.raises(dialplane.Unavailable):

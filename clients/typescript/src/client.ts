@@ -17,6 +17,8 @@ export interface ClientOptions {
     skillbase?: string;
     campaign?: string;
     analytics?: string;
+    /** Who asks, where the platform wants to know (`--auth token`): the token, or a function that gives the current one. */
+    token?: string | (() => string | undefined);
     /** Without it there is no TLS. */
     credentials?: ChannelCredentials;
     /** How long a call may take where neither its caller nor the method says otherwise; 10 s. */
@@ -80,7 +82,7 @@ class Caller {
     private readonly deserialize: (bytes: Buffer) => unknown;
 
     constructor(private readonly channel: Channel, service: string, private readonly method: Method, private readonly options: MethodOptions,
-        private readonly defaults: Required<Pick<ClientOptions, "timeoutMs" | "patienceMs">>) {
+        private readonly defaults: Required<Pick<ClientOptions, "timeoutMs" | "patienceMs">>, private readonly token: ClientOptions["token"]) {
         this.path = `/${service}/${method.name}`;
         this.serialize = (message) => Buffer.from(method.requestType.encode(message).finish());
         this.deserialize = (bytes) => method.responseType.decode(bytes);
@@ -92,13 +94,21 @@ class Caller {
         return this.method.responseStream ? this.watch.bind(this) : this.ask.bind(this);
     }
 
+    private metadata(): Metadata {
+        const metadata = new Metadata();
+        const token = typeof this.token === "function" ? this.token() : this.token;
+        if (token)
+            metadata.set("authorization", `Bearer ${token}`);
+        return metadata;
+    }
+
     private deadline(options: CallOptions): GrpcOptions {
         return {deadline: Date.now() + (options.timeoutMs ?? (this.options.timeoutMs || this.defaults.timeoutMs))};
     }
 
     private ask(request: object, options: CallOptions = {}): Promise<unknown> {
         return new Promise((resolve, reject) => {
-            const call = this.channel.makeUnaryRequest(this.path, this.serialize, this.deserialize, this.method.requestType.fromPartial(request), new Metadata(),
+            const call = this.channel.makeUnaryRequest(this.path, this.serialize, this.deserialize, this.method.requestType.fromPartial(request), this.metadata(),
                 this.deadline(options), ended(resolve, reject, options));
             cancelWith(options, call);
         });
@@ -106,7 +116,7 @@ class Caller {
 
     private send(requests: Iterable<object> | AsyncIterable<object>, options: CallOptions = {}): Promise<unknown> {
         return new Promise((resolve, reject) => {
-            const call = this.channel.makeClientStreamRequest(this.path, this.serialize, this.deserialize, new Metadata(), this.deadline(options),
+            const call = this.channel.makeClientStreamRequest(this.path, this.serialize, this.deserialize, this.metadata(), this.deadline(options),
                 ended(resolve, reject, options));
             cancelWith(options, call);
             const write = async () => {
@@ -132,7 +142,7 @@ class Caller {
         const stream = new Stream<unknown>((after) => {
             const asked = after === undefined ? request : {...request, [this.options.cursor]: after};
             return this.channel.makeServerStreamRequest(this.path, this.serialize, this.deserialize, this.method.requestType.fromPartial(asked),
-                new Metadata(), limits);
+                this.metadata(), limits);
         }, this.options.cursor !== "", this.defaults.patienceMs);
         cancelWith(options, {cancel: () => stream.close()});
         return stream;
@@ -176,7 +186,7 @@ class Connections {
         const defaults = {timeoutMs: options.timeoutMs ?? 10000, patienceMs: options.patienceMs ?? 60000};
         for (const [name, {definition, backend, methods}] of Object.entries(services)) {
             const calls = Object.entries(definition.methods as Record<string, Method>).map(([method, each]) => [method,
-                new Caller(this.channels[backend]!, definition.fullName, each, (methods as Record<string, MethodOptions>)[method]!, defaults).function()]);
+                new Caller(this.channels[backend]!, definition.fullName, each, (methods as Record<string, MethodOptions>)[method]!, defaults, options.token).function()]);
             Object.defineProperty(this, name, {value: Object.freeze(Object.fromEntries(calls)), enumerable: true});
         }
     }

@@ -10,7 +10,7 @@ import {CompanyServiceDefinition, type Company, type CreateCompanyRequest, type 
 import {AlreadyExists, Cancelled, Client, clientAt, DeadlineExceeded, InvalidArgument, NotFound, pages, Unavailable} from "../src/index.js";
 
 /** A CompanyService and an AnalyticsService that go away as often as they are told. */
-const breaking = {failures: 0, calls: [] as string[], askedAfter: [] as number[]};
+const breaking = {authorization: "", failures: 0, calls: [] as string[], askedAfter: [] as number[]};
 const server = new Server();
 let broken: Client;
 const live = clientAt(Number(process.env.DIALPLANE_PORT ?? 8000));
@@ -37,6 +37,7 @@ const away = {code: status.UNAVAILABLE, details: "not now", metadata: new Metada
 before(async () => {
     server.addService(served(CompanyServiceDefinition, ["getCompany", "createCompany"]), {
         getCompany(call: ServerUnaryCall<GetCompanyRequest, Partial<Company>>, done: sendUnaryData<Partial<Company>>) {
+            breaking.authorization = String(call.metadata.get("authorization")[0]);
             failing("getCompany") ? done(away) : done(null, CompanyServiceDefinition.methods.getCompany.responseType.fromPartial({id: call.request.id}));
         },
         createCompany(call: ServerUnaryCall<CreateCompanyRequest, Company>, done: sendUnaryData<Company>) {
@@ -65,7 +66,7 @@ before(async () => {
         server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) => error ? reject(error) : resolve(bound));
     });
     const address = `127.0.0.1:${port}`;
-    broken = new Client({skillbase: address, campaign: address, analytics: address, timeoutMs: 30000});
+    broken = new Client({skillbase: address, campaign: address, analytics: address, timeoutMs: 30000, token: () => "a.b.c"});
 });
 
 after(() => {
@@ -82,6 +83,7 @@ test("only what may be repeated is", async () => {
     reset(2);
     assert.equal((await broken.company.getCompany({id: "x"})).id, "x");
     assert.deepEqual(breaking.calls, ["getCompany", "getCompany", "getCompany"]);
+    assert.equal(breaking.authorization, "Bearer a.b.c");
     reset(1);
     await assert.rejects(broken.company.createCompany({company: {name: "Once"}}), Unavailable);
     assert.deepEqual(breaking.calls, ["createCompany"]);

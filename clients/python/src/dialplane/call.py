@@ -5,7 +5,7 @@ import io
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import grpc
@@ -31,18 +31,23 @@ class Service:
     stub_class: type
     methods: dict[str, Options]
 
-    def __init__(self, channel: grpc.Channel, timeout: float, patience: float):
+    def __init__(self, channel: grpc.Channel, token: Callable[[], str | None], timeout: float, patience: float):
         self._stub = self.stub_class(channel)
+        self._token = token
         self._timeout = timeout
         self._patience = patience
 
     def _deadline(self, name, timeout):
         return timeout if timeout is not None else self.methods[name].timeout or self._timeout
 
+    def _metadata(self):
+        token = self._token()
+        return (("authorization", f"Bearer {token}"),) if token else ()
+
     def _call(self, name: str, values: dict[str, Any], timeout: float | None):
         request = fill(self.methods[name].request(), values)
         try:
-            return getattr(self._stub, name)(request, timeout=self._deadline(name, timeout))
+            return getattr(self._stub, name)(request, timeout=self._deadline(name, timeout), metadata=self._metadata())
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
 
@@ -59,7 +64,7 @@ class Service:
         kind = self.methods[name].request
         messages = (item if isinstance(item, kind) else fill(kind(), item) for item in requests)
         try:
-            return getattr(self._stub, name)(messages, timeout=self._deadline(name, timeout))
+            return getattr(self._stub, name)(messages, timeout=self._deadline(name, timeout), metadata=self._metadata())
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
 
@@ -115,7 +120,8 @@ class Stream(Generic[T]):
         with self._lock:
             if self._closed:
                 return False
-            self._call = getattr(self._service._stub, self._name)(fill(self._options.request(), values), timeout=self._timeout)
+            self._call = getattr(self._service._stub, self._name)(fill(self._options.request(), values), timeout=self._timeout,
+                                                                          metadata=self._service._metadata())
         return True
 
     def _is_new(self, message) -> bool:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import grpc
 
@@ -21,19 +22,21 @@ class Client(Services):
     """The platform's services: client.company, client.skillbase, client.campaign, client.suppression, client.dispatch, client.analytics …
 
     skillbase, campaign, analytics: the addresses of the three processes (HOST:PORT, unix:PATH, or any gRPC name).
+    token: who asks, where the platform wants to know (`--auth token`): the token, or a function that gives the current one.
     timeout: seconds that a call may take where neither its caller nor the method says otherwise.
     patience: seconds for which a stream tries to resume.
     credentials: None connects without TLS. Thread-safe; close it, or use it in a `with`.
     """
 
     def __init__(self, skillbase: str = "127.0.0.1:8001", campaign: str = "127.0.0.1:8002", analytics: str = "127.0.0.1:8003", *,
-                 timeout: float = 10.0, patience: float = 60.0, credentials: grpc.ChannelCredentials | None = None):
+                 token: str | Callable[[], str | None] | None = None, timeout: float = 10.0, patience: float = 60.0,
+                 credentials: grpc.ChannelCredentials | None = None):
         options = [("grpc.service_config", _service_config()), ("grpc.keepalive_time_ms", 30000), ("grpc.keepalive_timeout_ms", 10000)]
         addresses = {"skillbase": skillbase, "campaign": campaign, "analytics": analytics}
         self._channels = {backend: grpc.secure_channel(address, credentials, options) if credentials else grpc.insecure_channel(address, options)
                           for backend, address in addresses.items()}
         for attribute, service, backend in SERVICES:
-            setattr(self, attribute, service(self._channels[backend], timeout, patience))
+            setattr(self, attribute, service(self._channels[backend], token if callable(token) else lambda: token, timeout, patience))
 
     @classmethod
     def at(cls, host: str = "127.0.0.1", port: int = 8000, **options) -> "Client":
