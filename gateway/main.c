@@ -6,24 +6,32 @@
 #include "gateway/pages/pages.h"
 #include "gateway/worker.h"
 
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define THREADS_MAX 64
 
 static const char *listen_address, *cors_origins, *pages_directory;
 static const char *skillbase_address, *campaign_address, *analytics_address;
-static int64_t threads, grace_us, keep_alive_us, upstream_connections, connection_limit;
+static int64_t threads, grace_us, drain_idle_us, keep_alive_us, upstream_connections,
+    connection_limit;
 static bool allow_insecure;
+static struct app_trace_settings trace;
+static char trace_address[256];
+static unsigned inherited; /* sockets that were given to us */
 static struct gateway gateway;
 
 static const struct app_setting settings[] = {
-    {"listen", APP_TEXT, "127.0.0.1:8000", "address and port for HTTP and WebSocket", true, false,
-     &listen_address, 0, 0},
+    {"listen", APP_TEXT, "127.0.0.1:8000",
+     "address and port for HTTP and WebSocket; sockets given by systemd (LISTEN_FDS) go before",
+     true, false, &listen_address, 0, 0},
     {"allow-insecure", APP_BOOL, "false",
      "listen on other than loopback addresses although nothing authenticates callers yet", false,
      false, &allow_insecure, 0, 0},
@@ -64,6 +72,9 @@ static const struct app_setting settings[] = {
      false, &keep_alive_us, 1000000, 3600000000},
     {"grace", APP_DURATION, "10s", "time for requests under way at stop, 0s to 5m", true, false,
      &grace_us, 0, 300000000},
+    {"drain-idle", APP_DURATION, "1s",
+     "at stop, how long an idle connection may still bring a request, 0s to 5m", true, false,
+     &drain_idle_us, 0, 300000000},
     {"cors-origins", APP_TEXT, "",
      "origins of pages that may call, such as https://app.example.com; a comma list, or *", true,
      false, &cors_origins, 0, 0},
@@ -146,8 +157,40 @@ static void join_threads(void)
     }
 }
 
+/* Sockets that systemd, or whoever keeps them over our restarts, has opened for us:
+ * sd_listen_fds(3). Gives how many; they are 3, 4, … */
+static unsigned inherited_sockets(void)
+{
+    const char *process = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    int64_t pid, number;
+
+    if (!process || !count || !str_parse_int64(str_from(process), &pid) || pid != getpid() ||
+        !str_parse_int64(str_from(count), &number) || number < 1 || number > THREADS_MAX)
+        return 0;
+    return (unsigned)number;
+}
+
+static bool is_loopback_socket(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof(address);
+
+    if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
+        return false;
+    if (address.ss_family == AF_INET)
+        return ntohl(((struct sockaddr_in *)&address)->sin_addr.s_addr) >> 24 == 127;
+    return address.ss_family == AF_UNIX ||
+           (address.ss_family == AF_INET6 &&
+            IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&address)->sin6_addr));
+}
+
 static bool is_loopback(const char *address)
 {
+    for (unsigned i = 0; i < inherited; i++)
+        if (!is_loopback_socket(3 + (int)i))
+            return false;
+    if (inherited)
+        return true;
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "localhost:", 10) == 0 ||
            strncmp(address, "[::1]:", 6) == 0;
 }
@@ -162,8 +205,21 @@ static void raise_file_limit(void)
     }
 }
 
+static void configure(int argc, char **argv)
+{
+    struct app_setting all[sizeof(settings) / sizeof(settings[0]) + APP_TRACE_SETTINGS];
+
+    memcpy(all, settings, sizeof(settings));
+    app_trace_settings(all + sizeof(settings) / sizeof(settings[0]), &trace);
+    app_configure("dialplane-gateway",
+                  "JSON over HTTP and WebSocket in front of Dialplane's services", all,
+                  sizeof(all) / sizeof(all[0]), argc, argv);
+}
+
 static bool start_shared(struct err *err)
 {
+    if (!trace_endpoint_parse(trace.endpoint, trace_address, sizeof(trace_address), err))
+        return false;
     if (!allow_insecure && !is_loopback(listen_address))
         return err_set(err, ERR_INVALID_ARGUMENT, NULL,
                        "--listen %s is not a loopback address: say --allow-insecure if you mean it",
@@ -190,10 +246,13 @@ static bool start_workers(struct err *err)
             {
                 .connections = (uint32_t)connection_limit,
                 .keep_alive_us = keep_alive_us,
+                .drain_idle_us = drain_idle_us,
                 .arena_bytes = (size_t)(2 * gateway.options.body_limit_bytes) + (1 << 20),
             },
         .addresses = {skillbase_address, campaign_address, analytics_address},
-        .upstream = {.connections = (unsigned)upstream_connections},
+        .upstream = {.connections = (unsigned)upstream_connections, .watch_health = true},
+        .trace_address = trace_address,
+        .trace_ratio = trace.ratio,
     };
     char address[128];
 
@@ -201,9 +260,13 @@ static bool start_workers(struct err *err)
         workers[i].gateway = &gateway;
         workers[i].index = i;
         thread_of[i].worker = &workers[i];
+        if (inherited) {
+            snprintf(address, sizeof(address), "fd:%u", 3 + i % inherited);
+            options.listen = address;
+        }
         if (!worker_init(&workers[i], &options, err))
             return false;
-        if (i == 0) { /* port 0: the others share the one that was found */
+        if (i == 0 && !inherited) { /* port 0: the others share the one that was found */
             const char *colon = strrchr(listen_address, ':');
             snprintf(address, sizeof(address), "%.*s:%d", colon ? (int)(colon - listen_address) : 0,
                      listen_address, http_server_port(workers[0].server));
@@ -234,9 +297,7 @@ int main(int argc, char **argv)
 {
     struct err err = {0};
 
-    app_configure("dialplane-gateway",
-                  "JSON over HTTP and WebSocket in front of Dialplane's services", settings,
-                  sizeof(settings) / sizeof(settings[0]), argc, argv);
+    configure(argc, argv);
     signal(SIGPIPE, SIG_IGN);
     raise_file_limit();
     gateway.backends[0] = "skillbase";
@@ -249,6 +310,7 @@ int main(int argc, char **argv)
     gateway.worker_count = (unsigned)threads;
     gateway.workers = workers;
 
+    inherited = inherited_sockets();
     if (!start_shared(&err) || !start_workers(&err)) {
         fprintf(stderr, "dialplane-gateway: %s\n", err.message);
         stop_all();
@@ -256,9 +318,10 @@ int main(int argc, char **argv)
     }
     app_on_stop(workers[0].loop, grace_us + 5 * TIME_US_PER_SECOND, drain, NULL);
     log_event(LOG_LEVEL_INFO, "started", log_text("version", app_version),
-              log_text("listen", listen_address),
+              log_text("listen", inherited ? "inherited" : listen_address),
               log_int("port", http_server_port(workers[0].server)),
               log_int("threads", gateway.worker_count));
+    app_notify("READY=1");
     loop_run(workers[0].loop);
     stop_all();
     log_event(LOG_LEVEL_INFO, "stopped", log_text("version", app_version));

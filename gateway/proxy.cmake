@@ -11,13 +11,13 @@ function(dialplane_gateway_part name)
 endfunction()
 
 dialplane_gateway_part(policy
-  SOURCES cors.c etag.c identity.c media.c problem.c
-  LINK dialplane_base)
+  SOURCES cors.c credentials.c etag.c identity.c media.c problem.c
+  LINK dialplane_app dialplane_base)
 dialplane_gateway_part(route
   SOURCES bind.c multipart.c percent.c router.c template.c transcode.c
   LINK dialplane_gateway_policy dialplane_json dialplane_schema dialplane_base)
 dialplane_gateway_part(upstream
-  SOURCES backend.c call.c channel.c resolve.c session.c status.c
+  SOURCES backend.c call.c channel.c exporter.c health.c resolve.c session.c status.c
   LINK dialplane_gateway_route dialplane_gateway_http dialplane_loop PkgConfig::NGHTTP2 PkgConfig::LIBEVENT_EXTRA)
 dialplane_gateway_part(call
   SOURCES request.c stats.c unary.c upload.c
@@ -26,14 +26,19 @@ dialplane_gateway_part(live
   SOURCES behind.c event.c history.c hub.c socket.c stream.c watch.c
   LINK dialplane_gateway_call)
 
-set(pages_c ${CMAKE_CURRENT_BINARY_DIR}/gateway_pages.c)
-file(GLOB_RECURSE page_files CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/pages/static/*)
-add_custom_command(
-  OUTPUT ${pages_c}
-  COMMAND ${CMAKE_COMMAND} -DDIRECTORY=${CMAKE_CURRENT_LIST_DIR}/pages/static -DOUT=${pages_c}
-          -P ${CMAKE_CURRENT_LIST_DIR}/pages/embed.cmake
-  DEPENDS ${page_files} ${CMAKE_CURRENT_LIST_DIR}/pages/embed.cmake
-  VERBATIM)
+# Files that are part of the program: the pages, and the recorded examples of /openapi.json.
+function(dialplane_embed directory name)
+  set(out ${CMAKE_CURRENT_BINARY_DIR}/${name}.c)
+  file(GLOB_RECURSE files CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/pages/${directory}/*)
+  add_custom_command(
+    OUTPUT ${out}
+    COMMAND ${CMAKE_COMMAND} -DDIRECTORY=${CMAKE_CURRENT_LIST_DIR}/pages/${directory} -DNAME=${name} -DOUT=${out}
+            -P ${CMAKE_CURRENT_LIST_DIR}/pages/embed.cmake
+    DEPENDS ${files} ${CMAKE_CURRENT_LIST_DIR}/pages/embed.cmake
+    VERBATIM)
+endfunction()
+dialplane_embed(static gateway_embedded_files)
+dialplane_embed(examples gateway_examples)
 set(docs ${CMAKE_CURRENT_BINARY_DIR}/docs)
 add_custom_command(
   OUTPUT ${docs}/docs_assets.o
@@ -41,9 +46,11 @@ add_custom_command(
   DEPENDS ${CMAKE_CURRENT_LIST_DIR}/pages/docs/fetch.cmake
   VERBATIM)
 dialplane_gateway_part(pages
-  SOURCES docs.c health.c metrics.c openapi.c openapi_schema.c openapi_writer.c static.c
+  SOURCES docs.c health.c metrics.c openapi.c openapi_examples.c openapi_responses.c openapi_schema.c openapi_uses.c openapi_writer.c
+          static.c
   LINK dialplane_gateway_call dialplane_app)
-target_sources(dialplane_gateway_pages PRIVATE ${pages_c} ${docs}/docs_assets.o)
+target_sources(dialplane_gateway_pages PRIVATE
+  ${CMAKE_CURRENT_BINARY_DIR}/gateway_embedded_files.c ${CMAKE_CURRENT_BINARY_DIR}/gateway_examples.c ${docs}/docs_assets.o)
 
 find_package(Threads REQUIRED)
 dialplane_executable(dialplane-gateway

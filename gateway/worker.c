@@ -7,10 +7,13 @@
 #include "gateway/live/watch.h"
 #include "gateway/pages/pages.h"
 #include "gateway/policy/problem.h"
+#include "gateway/upstream/exporter.h"
 
 #include <stdlib.h>
 
 #define WIRE_LIMIT (64u << 20)
+/* What a collector may cost at stop. */
+#define TRACE_CLOSE_US (2 * TIME_US_PER_SECOND)
 
 static void answer_preflight(struct request *request, unsigned allow)
 {
@@ -131,6 +134,23 @@ static bool start_upstreams(struct worker *worker, const struct worker_options *
     return true;
 }
 
+static bool start_tracer(struct worker *worker, const struct worker_options *options,
+                         struct err *err)
+{
+    if (!options->trace_address || !options->trace_address[0])
+        return true;
+    worker->exporter = exporter_new(worker->loop, options->trace_address, err);
+    if (!worker->exporter)
+        return false;
+    struct trace_transport transport = exporter_transport(worker->exporter);
+    const struct tracer_options settings = {
+        .service = "dialplane-gateway",
+        .ratio = options->trace_ratio,
+    };
+    worker->tracer = tracer_new(worker->loop, &settings, &transport);
+    return worker->tracer || err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+}
+
 bool worker_init(struct worker *worker, const struct worker_options *options, struct err *err)
 {
     struct entropy system;
@@ -146,7 +166,7 @@ bool worker_init(struct worker *worker, const struct worker_options *options, st
      * of two a request. */
     entropy_init_system(&system);
     entropy_init_seeded(&worker->entropy, entropy_uint64(&system));
-    if (!start_upstreams(worker, options, err))
+    if (!start_tracer(worker, options, err) || !start_upstreams(worker, options, err))
         return false;
     worker->handler = (struct exchange_handler){
         .on_request = on_request,
@@ -159,6 +179,14 @@ bool worker_init(struct worker *worker, const struct worker_options *options, st
     return worker->server != NULL;
 }
 
+static void on_server_stopped(void *context)
+{
+    struct worker *worker = context;
+
+    tracer_close(worker->tracer, worker->loop, TRACE_CLOSE_US, worker->drained,
+                 worker->drained_context);
+}
+
 void worker_drain(struct worker *worker, int64_t grace_us, void (*done)(void *context),
                   void *context)
 {
@@ -167,7 +195,9 @@ void worker_drain(struct worker *worker, int64_t grace_us, void (*done)(void *co
     worker->draining = true;
     err_set(&err, ERR_UNAVAILABLE, NULL, "The gateway is being restarted");
     live_end_all(worker->live, &err);
-    http_server_stop(worker->server, grace_us, done, context);
+    worker->drained = done;
+    worker->drained_context = context;
+    http_server_stop(worker->server, grace_us, on_server_stopped, worker);
 }
 
 void worker_done(struct worker *worker)
@@ -178,6 +208,10 @@ void worker_done(struct worker *worker)
         upstream_free(worker->upstreams[i]);
         worker->upstreams[i] = NULL;
     }
+    exporter_free(worker->exporter);
+    tracer_free(worker->tracer); /* after all that has spans */
+    worker->exporter = NULL;
+    worker->tracer = NULL;
     loop_free(worker->loop);
     free(worker->route_upstreams);
     stats_done(&worker->stats);

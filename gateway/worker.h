@@ -11,6 +11,8 @@ struct worker_options {
     struct http_limits limits;
     const char *addresses[GATEWAY_BACKENDS_MAX]; /* in the order of gateway->backends */
     struct upstream_options upstream;
+    const char *trace_address; /* of a collector; empty: tracing is off */
+    double trace_ratio;
 };
 
 /* worker->gateway and index are set. Listens at once; nothing is served before its loop runs. */

@@ -15,9 +15,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+import openapi
+
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "tests" / "samples"
 PRESET = os.environ.get("DIALPLANE_PRESET", "release")
+STREAMS = {"text/event-stream", "application/x-ndjson"}
 SKILLBASE_CONFIG = json.loads((SAMPLES / "skillbase_salon.json").read_text())
 
 
@@ -139,6 +142,12 @@ def wait_until(condition, seconds=30, what="the condition"):
         time.sleep(0.05)
 
 
+def pytest_runtest_logreport(report):
+    """A test that is run again must not hide why: its first failure is shown at once."""
+    if report.outcome == "rerun":
+        print(f"\n{report.nodeid} failed and is run again:\n{report.longreprtext}", flush=True)
+
+
 @pytest.fixture(scope="session")
 def platform():
     running = os.environ.get("DIALPLANE_TEST_PLATFORM")
@@ -186,7 +195,17 @@ class Api:
     """The REST side, by httpx."""
 
     def __init__(self, url):
-        self.client = httpx.Client(base_url=url, timeout=30)
+        self.client = httpx.Client(base_url=url, timeout=30, event_hooks={"response": [self._check]})
+        self.url = url
+        self.document = None
+
+    def _check(self, answer):
+        """Every answer is one that /openapi.json describes."""
+        if self.document is None:
+            self.document = openapi.Document.of(self.url)
+        if not set(answer.headers.get("content-type", "").split(";")) & STREAMS:
+            answer.read()
+            self.document.check(answer)
 
     def request(self, method, path, **arguments):
         return self.client.request(method, path, **arguments)

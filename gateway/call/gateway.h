@@ -14,6 +14,7 @@
 
 #define GATEWAY_BACKENDS_MAX 8
 
+struct exporter;
 struct pages;
 struct live;
 
@@ -51,6 +52,10 @@ struct worker {
     struct live *live;
     struct entropy entropy;
     struct stats stats;
+    struct exporter *exporter; /* of the tracer's batches */
+    struct tracer *tracer;     /* NULL: tracing is off */
+    void (*drained)(void *context);
+    void *drained_context;
     uint32_t in_flight;
     bool draining;
     /* Scratch: used within one callback, never across. */

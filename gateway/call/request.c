@@ -1,6 +1,7 @@
 #include "gateway/call/request.h"
 
 #include "base/log.h"
+#include "gateway/policy/credentials.h"
 #include "gateway/policy/etag.h"
 #include "gateway/policy/problem.h"
 #include "gateway/route/transcode.h"
@@ -26,7 +27,8 @@ struct request *request_new(struct exchange *exchange, struct worker *worker)
     request->figures = stats_unknown(&worker->stats);
     request->started_us = clock->monotonic_us(clock);
     identity_init(&request->identity, exchange_header(exchange, "x-request-id"),
-                  exchange_header(exchange, "traceparent"), clock, &worker->entropy);
+                  exchange_header(exchange, "traceparent"), worker->tracer, clock,
+                  &worker->entropy);
     exchange_set_state(exchange, request);
     return request;
 }
@@ -53,6 +55,33 @@ void request_on_gone(struct exchange *exchange)
     }
 }
 
+/* A probe's own trace is not worth its place; one that a caller has begun is. */
+static void end_span(const struct request *request, const char *verb, unsigned status,
+                     int64_t now_us)
+{
+    const struct identity *identity = &request->identity;
+    char name[128];
+
+    if (!trace_is_recorded(&identity->span) || (request->quiet && !identity->span.has_parent))
+        return;
+    snprintf(name, sizeof(name), "%s %s", verb, request->label);
+    const struct trace_attribute attributes[] = {
+        {"http.request.method", verb, 0},
+        {"http.route", request->label, 0},
+        {"http.response.status_code", NULL, status},
+        {"dialplane.request_id", identity->request_id, 0},
+    };
+    const struct trace_end end = {
+        .kind = TRACE_SERVER,
+        .name = name,
+        .attributes = attributes,
+        .attribute_count = sizeof(attributes) / sizeof(attributes[0]),
+        .failed = status >= 500,
+        .now_us = now_us,
+    };
+    trace_end(&identity->span, &end);
+}
+
 void request_on_done(struct exchange *exchange, unsigned status, uint64_t bytes_sent)
 {
     struct request *request = exchange_state(exchange);
@@ -61,7 +90,8 @@ void request_on_done(struct exchange *exchange, unsigned status, uint64_t bytes_
         return;
     struct worker *worker = request->worker;
     const struct clock *clock = loop_clock(worker->loop);
-    int64_t duration_us = clock->monotonic_us(clock) - request->started_us;
+    int64_t now_us = clock->monotonic_us(clock);
+    int64_t duration_us = now_us - request->started_us;
     enum log_level level = request->quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
 
     end(request);
@@ -69,13 +99,14 @@ void request_on_done(struct exchange *exchange, unsigned status, uint64_t bytes_
     if (!status)
         status = 499; /* gone before anything was said */
     stats_count(&worker->stats, request->figures, status, duration_us, bytes_sent);
-    if (!worker->gateway->options.access_log || !log_is_enabled(level))
-        return;
     struct str method = exchange_method(exchange);
     char verb[16];
     size_t verb_length = method.length < sizeof(verb) ? method.length : sizeof(verb) - 1;
     memcpy(verb, method.data, verb_length);
     verb[verb_length] = '\0';
+    end_span(request, verb, status, now_us);
+    if (!worker->gateway->options.access_log || !log_is_enabled(level))
+        return;
     /* The template, not the path: paths carry identifiers and whatever else a client puts there. */
     log_event(level, "request", log_text("method", verb), log_text("route", request->label),
               log_int("status", status), log_int("duration_us", duration_us),
@@ -143,6 +174,8 @@ void request_fail(struct request *request, const struct err *err, struct answer_
                   (struct str){request->identity.request_id, request->identity.request_id_length},
                   body);
     answer_header(headers, "content-type", STR_LITERAL("application/problem+json"));
+    if (status == 401) /* RFC 9110 §11.6.1, RFC 6750 §3 */
+        answer_header(headers, "www-authenticate", STR_LITERAL("Bearer realm=\"dialplane\""));
     if (!retry_after && (status == 503 || status == 429))
         retry_after = 1;
     if (retry_after) {
@@ -173,6 +206,40 @@ int64_t request_timeout_us(const struct request *request)
     return ms ? (int64_t)ms * 1000 : request->worker->gateway->options.timeout_us;
 }
 
+/* The only header of that name; a second one is refused, not chosen from. */
+static bool only_header(const struct request *request, const char *name, struct str *ret_value)
+{
+    const struct header *headers;
+    size_t count = exchange_headers(request->exchange, &headers);
+    unsigned found = 0;
+
+    *ret_value = (struct str){NULL, 0};
+    for (size_t i = 0; i < count; i++) {
+        if (!str_equal_cstr(headers[i].name, name))
+            continue;
+        *ret_value = headers[i].value;
+        found++;
+    }
+    return found <= 1;
+}
+
+bool request_authorize(struct request *request)
+{
+    struct str authorization, protocols = {NULL, 0};
+    struct err err = {0};
+
+    if (exchange_wants_websocket(request->exchange))
+        protocols = exchange_header(request->exchange, "sec-websocket-protocol");
+    if (!only_header(request, "authorization", &authorization))
+        err_set(&err, ERR_UNAUTHENTICATED, "TOKEN_MALFORMED",
+                "there are two Authorization headers");
+    else if (credentials_read(authorization, protocols, request_arena(request),
+                              &request->authorization, &request->protocol, &err))
+        return true;
+    request_fail(request, &err, NULL);
+    return false;
+}
+
 bool request_upstream(struct request *request, struct upstream_request *ret_upstream)
 {
     *ret_upstream = (struct upstream_request){
@@ -181,9 +248,13 @@ bool request_upstream(struct request *request, struct upstream_request *ret_upst
         .timeout_us = request_timeout_us(request),
         .request_id = request->identity.request_id,
         .traceparent = request->identity.traceparent,
+        .trace = request->identity.span.self,
         .arena = request_arena(request),
     };
     struct str if_match = exchange_header(request->exchange, "if-match");
+    if (!request_authorize(request))
+        return false;
+    ret_upstream->authorization = request->authorization;
     if (!if_match.data || strcmp(request->route->binding->verb, "GET") == 0)
         return true;
     switch (etag_match(if_match, &ret_upstream->if_match_us)) {

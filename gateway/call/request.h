@@ -21,6 +21,8 @@ struct request {
     size_t figures;            /* index into stats->routes */
     int64_t started_us;
     struct identity identity;
+    const char *authorization; /* "Bearer …" for the services, or NULL: see request_authorize() */
+    struct str protocol;       /* the WebSocket's, to be chosen in the answer, or {NULL, 0} */
     struct upstream_call *call; /* under way, or NULL */
     /* The client has gone: end what is under way. May be NULL. */
     void (*on_gone)(struct request *request);
@@ -65,9 +67,12 @@ void request_fail(struct request *request, const struct err *err, struct answer_
 void request_fail_code(struct request *request, enum err_code code, const char *reason,
                        const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* Reads who it says it is from. False: it has been answered 401. */
+bool request_authorize(struct request *request);
 /* The deadline of the route's calls. */
 int64_t request_timeout_us(const struct request *request);
-/* Fills in what every call of this request carries; if-match too. False: answered 400. */
+/* Fills in what every call of this request carries; if-match and authorization too. False: answered
+ * 400 or 401. */
 bool request_upstream(struct request *request, struct upstream_request *ret_upstream);
 /* The scratch buffer, empty, and not larger than need be. */
 struct buf *worker_scratch(struct buf *buf);

@@ -101,6 +101,10 @@ static void on_checked(struct upstream_call *call, const struct err *status)
     struct violations *violations = request->state;
 
     request->call = NULL;
+    if (status->code == ERR_UNAUTHENTICATED || status->code == ERR_PERMISSION_DENIED) {
+        request_fail(request, status, NULL); /* who may not ask is not told what is wrong with it */
+        return;
+    }
     if (status->code == ERR_INVALID_ARGUMENT && status->violations)
         transcode_add_violations(request->route, status->violations, violations);
     fail_violations(request, violations);

@@ -322,6 +322,17 @@ void connection_open(struct http_server *server, int fd, const char *peer, bool 
     update(connection, false);
 }
 
+void connection_announce_drain(struct connection *connection)
+{
+    struct link *link = &connection->link;
+    if (connection->socket.closed || !link->protocol || !link->protocol->ops->announce) {
+        return;
+    }
+    link->protocol->ops->announce(link->protocol);
+    net_socket_wake(&connection->socket);
+    update(connection, false);
+}
+
 void connection_drain(struct connection *connection)
 {
     struct link *link = &connection->link;

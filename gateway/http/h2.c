@@ -445,6 +445,16 @@ static void drain(struct protocol *protocol)
     protocol->link->wake(protocol->link);
 }
 
+/* RFC 9113, 6.8: first a GOAWAY that refuses nothing yet. */
+static void announce(struct protocol *protocol)
+{
+    struct h2 *h2 = (struct h2 *)protocol;
+    if (!h2->ended) {
+        nghttp2_submit_shutdown_notice(h2->session);
+        protocol->link->wake(protocol->link);
+    }
+}
+
 static void gone(struct protocol *protocol)
 {
     struct h2 *h2 = (struct h2 *)protocol;
@@ -469,6 +479,7 @@ static const struct protocol_ops h2_ops = {
     .is_blocked = is_blocked,
     .wants_input = wants_input,
     .waits_for = waits_for,
+    .announce = announce,
     .drain = drain,
     .gone = gone,
     .free = free_h2,

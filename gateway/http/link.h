@@ -66,6 +66,8 @@ struct protocol_ops {
     bool (*wants_input)(const struct protocol *protocol);
     enum http_wait (*waits_for)(const struct protocol *protocol);
     /* Finish what is under way and begin nothing new. */
+    /* Asks the peer to go, and lets it come with what is on its way; then drain(). May be NULL. */
+    void (*announce)(struct protocol *protocol);
     void (*drain)(struct protocol *protocol);
     /* The connection is away: all exchanges and sockets end now. */
     void (*gone)(struct protocol *protocol);

@@ -147,6 +147,8 @@ static void report_stopped(void *context)
 
 static void on_all_gone(struct http_server *server)
 {
+    loop_timer_cancel(server->idle);
+    server->idle = NULL;
     loop_timer_cancel(server->grace);
     server->grace = NULL;
     loop_defer(server->loop, report_stopped, server);
@@ -169,6 +171,17 @@ static void cut_all(struct http_server *server)
     }
 }
 
+static void drain_all(void *context)
+{
+    struct http_server *server = context;
+    struct connection *connection, *next;
+    server->idle = NULL;
+    for (connection = server->connections; connection; connection = next) {
+        next = connection->next;
+        connection_drain(connection);
+    }
+}
+
 static void on_grace_over(void *context)
 {
     struct http_server *server = context;
@@ -187,15 +200,25 @@ void http_server_stop(struct http_server *server, int64_t grace_us, void (*done)
     server->core.draining = true;
     server->on_stopped = done;
     server->stopped_context = context;
+    /* What the kernel has accepted in our name would be reset with the listener. */
+    net_listener_accept_all(server->listener);
     net_listener_close(server->listener);
     server->listener = NULL;
-    for (connection = server->connections; connection; connection = next) {
-        next = connection->next;
-        connection_drain(connection);
-    }
     if (!server->connections) {
         on_all_gone(server);
         return;
+    }
+    int64_t idle_us = server->core.limits.drain_idle_us;
+    if (idle_us > 0) {
+        for (connection = server->connections; connection; connection = next) {
+            next = connection->next;
+            connection_announce_drain(connection);
+        }
+        server->idle = loop_timer_start(server->loop, idle_us < grace_us ? idle_us : grace_us,
+                                        drain_all, server);
+    }
+    if (!server->idle) {
+        drain_all(server);
     }
     server->grace = loop_timer_start(server->loop, grace_us, on_grace_over, server);
     if (!server->grace) {
@@ -227,6 +250,8 @@ void http_server_free(struct http_server *server)
     server->sweeper = NULL;
     loop_timer_cancel(server->grace);
     server->grace = NULL;
+    loop_timer_cancel(server->idle);
+    server->idle = NULL;
     loop_defer(server->loop, free_when_idle, server);
 }
 

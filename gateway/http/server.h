@@ -26,6 +26,7 @@ struct http_limits {
     size_t websocket_message_bytes; /* [64 KB] → close 1009 */
     size_t websocket_output_bytes;  /* [256 KB] waiting for one socket → close 1013 */
     size_t arena_bytes;             /* [1 MB] of one exchange */
+    int64_t drain_idle_us;          /* [0] at stop, for a last request of idle connections */
     int64_t websocket_ping_us;      /* [30 s] between protocol pings; two unanswered: cut */
 };
 
@@ -36,8 +37,9 @@ struct http_server *http_server_start(struct loop *loop, const char *address, bo
                                       const struct http_limits *limits,
                                       const struct exchange_handler *handler, struct err *err);
 int http_server_port(const struct http_server *server);
-/* Stops accepting, lets exchanges finish (Connection: close, GOAWAY, WebSocket 1001), then calls
- * done. */
+/* Takes what has been accepted by the kernel and stops accepting; tells all to go (Connection:
+ * close, GOAWAY, WebSocket 1001); an idle connection may still bring a request, which its client
+ * may be sending just now, for drain_idle_us; lets exchanges finish; then calls done. */
 void http_server_stop(struct http_server *server, int64_t grace_us, void (*done)(void *context),
                       void *context);
 /* Cuts what is left: on_gone, on_done and on_closed come from within. Itself it is freed at the end

@@ -30,7 +30,7 @@ struct http_server {
     struct connection *connections;
     struct timeout_list waits[HTTP_WAIT_COUNT];
     struct timeout_list writes, lingers;
-    struct loop_timer *sweeper, *grace;
+    struct loop_timer *sweeper, *grace, *idle;
     void (*on_stopped)(void *context);
     void *stopped_context;
     bool stopping;
@@ -40,6 +40,7 @@ struct http_server {
 void connection_open(struct http_server *server, int fd, const char *peer, bool refused);
 /* Ends it now; what is under way above hears that it has gone. */
 void connection_cut(struct connection *connection);
+void connection_announce_drain(struct connection *connection);
 void connection_drain(struct connection *connection);
 void connection_on_read_limit(struct connection *connection);
 /* A connection has been freed. */

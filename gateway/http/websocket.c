@@ -400,6 +400,7 @@ static const struct protocol_ops websocket_ops = {
     .is_blocked = is_blocked,
     .wants_input = wants_input,
     .waits_for = waits_for,
+    .announce = drain, /* it has no last request */
     .drain = drain,
     .gone = gone,
     .free = free_websocket,

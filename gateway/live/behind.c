@@ -20,6 +20,7 @@
 struct behind {
     struct live *live;
     const struct route *route;
+    char *authorization; /* NULL: none */
     size_t length;
     char request[];
 };
@@ -42,7 +43,11 @@ static struct behind *make_behind(const struct hub *hub, const struct watcher *w
         if (out->failed)
             return NULL;
     }
-    struct behind *behind = malloc(sizeof(*behind) + request.length);
+    struct behind *behind = calloc(1, sizeof(*behind) + request.length);
+    if (behind && hub->authorization && !(behind->authorization = strdup(hub->authorization))) {
+        free(behind);
+        behind = NULL;
+    }
     if (!behind)
         return NULL;
     behind->live = hub->live;
@@ -90,6 +95,7 @@ struct live *behind_forget(struct watcher *watcher)
     TAILQ_REMOVE(&live->behind, watcher, link);
     live->behind_count--;
     live->worker->stats.live_behind--;
+    free(watcher->behind->authorization);
     free(watcher->behind);
     watcher->behind = NULL;
     return live;
@@ -101,7 +107,7 @@ void behind_go_on(struct watcher *watcher)
     struct live *live = behind->live;
     struct err err = {0};
     struct hub *hub = hub_open(live, behind->route, (struct str){behind->request, behind->length},
-                               NULL, NULL, &err);
+                               &(struct hub_caller){.authorization = behind->authorization}, &err);
 
     if (!hub) {
         watcher_leave(watcher);

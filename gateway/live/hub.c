@@ -1,5 +1,6 @@
 #include "gateway/live/event.h"
 #include "gateway/live/internal.h"
+#include "gateway/policy/identity.h"
 
 #define XXH_INLINE_ALL
 #include <stdlib.h>
@@ -31,6 +32,7 @@ static void free_hub(void *context)
     live_event_free(hub->opening);
     history_done(&hub->history);
     arena_free(hub->arena);
+    free(hub->authorization);
     free(hub);
 }
 
@@ -300,27 +302,36 @@ static void on_done(struct upstream_call *call, const struct err *status)
 
 static const struct upstream_handler hub_handler = {.on_message = on_message, .on_done = on_done};
 
+static bool is_same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static struct hub *find(struct live *live, const struct route *route, struct str request,
-                        uint64_t hash)
+                        const char *authorization, uint64_t hash)
 {
     struct hub *hub;
 
     LIST_FOREACH (hub, &live->buckets[hash % LIVE_BUCKETS], link)
         if (hub->hash == hash && hub->route->method == route->method &&
-            str_equal((struct str){hub->request, hub->request_length}, request))
+            str_equal((struct str){hub->request, hub->request_length}, request) &&
+            is_same_text(hub->authorization, authorization))
             return hub;
     return NULL;
 }
 
 struct hub *hub_open(struct live *live, const struct route *route, struct str request,
-                     const char *request_id, const char *traceparent, struct err *err)
+                     const struct hub_caller *caller, struct err *err)
 {
     struct hub *hub = calloc(1, sizeof(*hub) + request.length);
 
-    if (hub)
-        hub->arena = arena_new(VIOLATIONS_BYTES);
-    if (!hub || !hub->arena) {
+    if (hub && ((caller->authorization && !(hub->authorization = strdup(caller->authorization))) ||
+                !(hub->arena = arena_new(VIOLATIONS_BYTES)))) {
+        free(hub->authorization);
         free(hub);
+        hub = NULL;
+    }
+    if (!hub) {
         err_set(err, ERR_RESOURCE_EXHAUSTED, "OVERLOADED", "Out of memory");
         return NULL;
     }
@@ -333,14 +344,19 @@ struct hub *hub_open(struct live *live, const struct route *route, struct str re
     struct upstream_request upstream = {
         .path = route->method->path,
         .message = {hub->request, hub->request_length},
-        .request_id = request_id,
-        .traceparent = traceparent,
         .arena = hub->arena,
+        .authorization = hub->authorization,
     };
+    if (caller->identity) {
+        upstream.request_id = caller->identity->request_id;
+        upstream.traceparent = caller->identity->traceparent;
+        upstream.trace = caller->identity->span.self;
+    }
     hub->call = upstream_call_start(live->worker->route_upstreams[route->index], &upstream,
                                     &hub_handler, hub);
     if (!hub->call) {
         arena_free(hub->arena);
+        free(hub->authorization);
         free(hub);
         err_set(err, ERR_RESOURCE_EXHAUSTED, "OVERLOADED", "Out of memory");
         return NULL;
@@ -368,15 +384,14 @@ void hub_own(struct hub *hub, struct watcher *watcher, uint64_t next)
 }
 
 bool hub_join(struct live *live, const struct route *route, struct str request,
-              const char *request_id, const char *traceparent, struct watcher *watcher,
-              struct err *err)
+              const struct hub_caller *caller, struct watcher *watcher, struct err *err)
 {
     uint64_t hash = XXH3_64bits_withSeed(request.length ? request.data : "", request.length,
                                          (uint64_t)(uintptr_t)route->method);
-    struct hub *hub = find(live, route, request, hash);
+    struct hub *hub = find(live, route, request, caller->authorization, hash);
 
     if (!hub) {
-        hub = hub_open(live, route, request, request_id, traceparent, err);
+        hub = hub_open(live, route, request, caller, err);
         if (!hub)
             return false;
         hub->hash = hash;

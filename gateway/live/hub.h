@@ -16,6 +16,7 @@
 
 enum live_form { LIVE_WEBSOCKET, LIVE_EVENT_STREAM, LIVE_LINES, LIVE_FORMS };
 
+struct identity;
 struct hub;
 struct watcher;
 
@@ -56,12 +57,18 @@ struct live; /* the hubs of one thread */
 struct live *live_new(struct worker *worker);
 void live_free(struct live *live);
 
+/* Who asks. The text is borrowed for the call. */
+struct hub_caller {
+    const struct identity *identity; /* of the one who opens it; NULL: none */
+    const char *authorization;       /* as in struct upstream_request */
+};
+
 /* Joins the hub of this request, or opens one: the same method with the same serialized request
- * (its cursor included) is one stream, as long as the history still reaches back to its beginning.
+ * (its cursor included) by the same authorization (nobody sees what the service has let somebody
+ * else see) is one stream, as long as the history still reaches back to its beginning.
  * Events follow from the beginning; never from inside this call. False (err): out of memory. */
 bool hub_join(struct live *live, const struct route *route, struct str request,
-              const char *request_id, const char *traceparent, struct watcher *watcher,
-              struct err *err);
+              const struct hub_caller *caller, struct watcher *watcher, struct err *err);
 /* The last one out ends the upstream stream. */
 void watcher_leave(struct watcher *watcher);
 /* What waited has been sent: goes on. */

@@ -34,6 +34,7 @@ struct hub {
     bool dead; /* waits to be freed */
     struct err end;
     struct arena *arena; /* of its violations */
+    char *authorization; /* NULL: none */
     size_t request_length;
     char request[];
 };
@@ -50,9 +51,10 @@ struct live {
 
 /* ---- hub.c ---- */
 
-/* A stream for this request, not yet joined by anyone. NULL: out of memory. */
+/* A stream for this request, not yet joined by anyone; identity of the one who asks, or NULL. NULL:
+ * out of memory. */
 struct hub *hub_open(struct live *live, const struct route *route, struct str request,
-                     const char *request_id, const char *traceparent, struct err *err);
+                     const struct hub_caller *caller, struct err *err);
 /* The first watcher of a stream of its own; `next` as in struct watcher. */
 void hub_own(struct hub *hub, struct watcher *watcher, uint64_t next);
 /* Out of its hub, which ends with its last; it still watches. */

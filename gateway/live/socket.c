@@ -44,6 +44,10 @@ static unsigned close_code(const struct err *err)
         return 1000;
     case ERR_NOT_FOUND:
         return 4404;
+    case ERR_UNAUTHENTICATED:
+        return 4401;
+    case ERR_PERMISSION_DENIED:
+        return 4403;
     case ERR_UNAVAILABLE:
         return 1012; /* service restart: come back */
     default:
@@ -115,8 +119,8 @@ void socket_start(struct request *request, struct str wire)
     }
     socket->worker = worker;
     socket->watcher.ops = &socket_ops;
-    if (!hub_join(worker->live, request->route, wire, request->identity.request_id,
-                  request->identity.traceparent, &socket->watcher, &err)) {
+    struct hub_caller caller = {&request->identity, request->authorization};
+    if (!hub_join(worker->live, request->route, wire, &caller, &socket->watcher, &err)) {
         free(socket);
         request_fail(request, &err, NULL);
         return;
@@ -125,7 +129,7 @@ void socket_start(struct request *request, struct str wire)
      * does. */
     request->answered = true;
     socket->websocket =
-        exchange_accept_websocket(request->exchange, (struct str){NULL, 0}, &handler, socket);
+        exchange_accept_websocket(request->exchange, request->protocol, &handler, socket);
     if (!socket->websocket) {
         watcher_leave(&socket->watcher);
         free(socket);

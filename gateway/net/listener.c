@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -25,6 +26,7 @@ struct net_listener {
     struct loop *loop;
     int fd;
     int port;
+    bool inherited;
     struct event *event;
     struct loop_timer *pause;
     void (*on_accept)(int fd, const char *peer, void *context);
@@ -108,6 +110,31 @@ static bool split_address(const char *address, char *ret_host, size_t host_size,
     return true;
 }
 
+/* "fd:N": a socket that whoever started us listens on. Ours is a copy: closing it leaves theirs. */
+static int take_inherited(const char *number, struct err *err)
+{
+    int one = 1, unsent = UNSENT_LIMIT_BYTES, listening = 0;
+    socklen_t size = sizeof(listening);
+    int64_t theirs;
+    int fd = -1;
+
+    if (str_parse_int64(str_from(number), &theirs) && theirs >= 0 && theirs < 65536) {
+        fd = fcntl((int)theirs, F_DUPFD_CLOEXEC, 3);
+    }
+    if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) || !listening ||
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK)) {
+        err_set(err, ERR_INVALID_ARGUMENT, NULL, "descriptor %s is no listening socket", number);
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -1;
+    }
+    /* As in open_one(). */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+    return fd;
+}
+
 static int open_one(const struct addrinfo *info, bool reuse_port)
 {
     int one = 1, unsent = UNSENT_LIMIT_BYTES;
@@ -148,6 +175,9 @@ static int open_address(const char *address, bool reuse_port, struct err *err)
     struct addrinfo *list, *info;
     int fd = -1, failure, pass, error = 0;
 
+    if (strncmp(address, "fd:", 3) == 0) {
+        return take_inherited(address + 3, err);
+    }
     if (!split_address(address, host, sizeof(host), port, sizeof(port))) {
         err_set(err, ERR_INVALID_ARGUMENT, NULL, "\"%s\" is not HOST:PORT", address);
         return -1;
@@ -192,6 +222,7 @@ struct net_listener *net_listener_open(struct loop *loop, const char *address, b
     listener->loop = loop;
     listener->on_accept = on_accept;
     listener->context = context;
+    listener->inherited = strncmp(address, "fd:", 3) == 0;
     listener->port = bound_port(listener->fd);
     listener->event = event_new(loop_event_base(loop), listener->fd, EV_READ | EV_PERSIST,
                                 on_acceptable, listener);
@@ -201,6 +232,14 @@ struct net_listener *net_listener_open(struct loop *loop, const char *address, b
         return NULL;
     }
     return listener;
+}
+
+void net_listener_accept_all(struct net_listener *listener)
+{
+    int i;
+    for (i = 0; i < BACKLOG / ACCEPTS_A_TURN && !listener->inherited && !listener->pause; i++) {
+        on_acceptable(listener->fd, EV_READ, listener);
+    }
 }
 
 int net_listener_port(const struct net_listener *listener)

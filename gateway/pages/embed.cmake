@@ -1,4 +1,4 @@
-# Writes OUT: the files under DIRECTORY as gateway_embedded_files[].
+# Writes OUT: the files under DIRECTORY as struct embedded_file NAME[] and NAME_count, sorted by path.
 file(GLOB_RECURSE files RELATIVE ${DIRECTORY} ${DIRECTORY}/*)
 list(SORT files)
 set(arrays "")
@@ -17,8 +17,8 @@ file(WRITE ${OUT} "/* Made by embed.cmake: do not edit. */
 #include \"gateway/pages/pages.h\"
 
 ${arrays}
-const struct embedded_file gateway_embedded_files[] = {
+const struct embedded_file ${NAME}[] = {
 ${table}    {0, 0, 0},
 };
-const size_t gateway_embedded_file_count = ${number};
+const size_t ${NAME}_count = ${number};
 ")

@@ -108,8 +108,12 @@ void ready_serve(struct request *request)
             .message = {"", 0}, /* service "": the process as a whole */
             .timeout_us = CHECK_TIMEOUT_US,
             .request_id = request->identity.request_id,
-            .traceparent = request->identity.traceparent,
         };
+        /* Recorded for those who ask for it, not for each probe. */
+        if (request->identity.span.has_parent) {
+            upstream.traceparent = request->identity.traceparent;
+            upstream.trace = request->identity.span.self;
+        }
         check->readiness = readiness;
         check->call = upstream_call_start(worker->upstreams[i], &upstream, &handler, check);
         if (check->call)

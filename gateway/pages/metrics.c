@@ -3,6 +3,7 @@
 #include "gateway/pages/pages.h"
 
 #include "app/app.h"
+#include "app/trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +17,22 @@ struct question {
     struct stats sum;
     struct http_stats http;
     struct upstream_stats upstreams[GATEWAY_BACKENDS_MAX];
+    struct tracer_stats traces;
 };
 
 static void on_letter(struct loop_letter *letter);
+
+static void add_traces(struct tracer_stats *sum, const struct tracer *tracer)
+{
+    struct tracer_stats one;
+
+    tracer_stats(tracer, &one);
+    sum->exported += one.exported;
+    sum->dropped += one.dropped;
+    sum->batches += one.batches;
+    sum->failures += one.failures;
+    sum->waiting_bytes += one.waiting_bytes;
+}
 
 static void add_worker(struct question *question, const struct worker *worker)
 {
@@ -36,6 +50,7 @@ static void add_worker(struct question *question, const struct worker *worker)
     question->http.connections += http.connections;
     question->http.exchanges += http.exchanges;
     question->http.websockets += http.websockets;
+    add_traces(&question->traces, worker->tracer);
     for (unsigned i = 0; i < worker->gateway->backend_count; i++) {
         struct upstream_stats *sum = &question->upstreams[i], one = {0};
         if (!worker->upstreams[i])
@@ -51,12 +66,6 @@ static void add_worker(struct question *question, const struct worker *worker)
         for (size_t code = 0; code < 17; code++)
             sum->failures_by_code[code] += one.failures_by_code[code];
     }
-}
-
-static void one(struct buf *out, const char *name, const char *type, const char *help, double value)
-{
-    metrics_family(out, name, type, help);
-    metrics_sample(out, name, NULL, value);
 }
 
 static void route_labels(const struct question *question, size_t index, char out[256])
@@ -92,8 +101,11 @@ static void write_counts(const struct question *question, struct buf *out)
 
 static void write_durations(const struct question *question, struct buf *out)
 {
-    char labels[256], all[320];
+    double limits[STATS_BUCKETS - 1];
+    char labels[256];
 
+    for (size_t b = 0; b < STATS_BUCKETS - 1; b++)
+        limits[b] = (double)stats_bucket_us[b] / 1e6;
     metrics_family(out, "dialplane_http_request_duration_seconds", "histogram",
                    "From the end of the request's headers to the end of the answer.");
     for (size_t i = 0; i < question->sum.route_count; i++) {
@@ -104,20 +116,8 @@ static void write_durations(const struct question *question, struct buf *out)
         if (!count)
             continue;
         route_labels(question, i, labels);
-        count = 0;
-        for (size_t b = 0; b < STATS_BUCKETS; b++) {
-            count += route->buckets[b];
-            if (b + 1 < STATS_BUCKETS)
-                snprintf(all, sizeof(all), "%s,le=\"%g\"", labels,
-                         (double)stats_bucket_us[b] / 1e6);
-            else
-                snprintf(all, sizeof(all), "%s,le=\"+Inf\"", labels);
-            metrics_sample(out, "dialplane_http_request_duration_seconds_bucket", all,
-                           (double)count);
-        }
-        metrics_sample(out, "dialplane_http_request_duration_seconds_sum", labels,
-                       (double)route->duration_us / 1e6);
-        metrics_sample(out, "dialplane_http_request_duration_seconds_count", labels, (double)count);
+        metrics_histogram(out, "dialplane_http_request_duration_seconds", labels, limits,
+                          STATS_BUCKETS - 1, route->buckets, (double)route->duration_us / 1e6);
     }
 }
 
@@ -201,30 +201,34 @@ static void write_all(const struct question *question, struct buf *out)
 
     write_counts(question, out);
     write_durations(question, out);
-    one(out, "dialplane_http_in_flight", "gauge", "Requests under way.", (double)sum->in_flight);
-    one(out, "dialplane_http_connections", "gauge", "Open connections.", http->connections);
-    one(out, "dialplane_http_connections_total", "counter", "Connections accepted.",
-        (double)http->connections_accepted);
-    one(out, "dialplane_http_received_bytes_total", "counter", "Bytes received.",
-        (double)http->bytes_in);
-    one(out, "dialplane_http_sent_bytes_total", "counter", "Bytes sent.", (double)http->bytes_out);
-    one(out, "dialplane_http_protocol_errors_total", "counter", "Connections that broke the rules.",
-        (double)http->protocol_errors);
-    one(out, "dialplane_websockets", "gauge", "Open WebSockets.", http->websockets);
-    one(out, "dialplane_watchers", "gauge", "Watchers of live streams, whatever their form.",
-        (double)sum->live_watchers);
-    one(out, "dialplane_live_streams", "gauge", "Streams from services that are being watched.",
-        (double)sum->live_streams);
-    one(out, "dialplane_live_events_total", "counter", "Live events received.",
-        (double)sum->live_events);
-    one(out, "dialplane_watchers_cut_total", "counter", "Watchers that could not keep up.",
-        (double)sum->live_cut);
-    one(out, "dialplane_watchers_behind", "gauge",
-        "Watchers further behind than the history, which catch up by themselves.",
-        (double)sum->live_behind);
-    one(out, "dialplane_watchers_resumed_total", "counter",
-        "Streams opened for watchers that had fallen behind.", (double)sum->live_resumed);
+    metrics_one(out, "dialplane_http_in_flight", "gauge", "Requests under way.",
+                (double)sum->in_flight);
+    metrics_one(out, "dialplane_http_connections", "gauge", "Open connections.", http->connections);
+    metrics_one(out, "dialplane_http_connections_total", "counter", "Connections accepted.",
+                (double)http->connections_accepted);
+    metrics_one(out, "dialplane_http_received_bytes_total", "counter", "Bytes received.",
+                (double)http->bytes_in);
+    metrics_one(out, "dialplane_http_sent_bytes_total", "counter", "Bytes sent.",
+                (double)http->bytes_out);
+    metrics_one(out, "dialplane_http_protocol_errors_total", "counter",
+                "Connections that broke the rules.", (double)http->protocol_errors);
+    metrics_one(out, "dialplane_websockets", "gauge", "Open WebSockets.", http->websockets);
+    metrics_one(out, "dialplane_watchers", "gauge",
+                "Watchers of live streams, whatever their form.", (double)sum->live_watchers);
+    metrics_one(out, "dialplane_live_streams", "gauge",
+                "Streams from services that are being watched.", (double)sum->live_streams);
+    metrics_one(out, "dialplane_live_events_total", "counter", "Live events received.",
+                (double)sum->live_events);
+    metrics_one(out, "dialplane_watchers_cut_total", "counter", "Watchers that could not keep up.",
+                (double)sum->live_cut);
+    metrics_one(out, "dialplane_watchers_behind", "gauge",
+                "Watchers further behind than the history, which catch up by themselves.",
+                (double)sum->live_behind);
+    metrics_one(out, "dialplane_watchers_resumed_total", "counter",
+                "Streams opened for watchers that had fallen behind.", (double)sum->live_resumed);
     write_upstreams(question, out);
+    metrics_tracer(out, &question->traces);
+    metrics_process(out);
 }
 
 static void free_question(struct question *question)

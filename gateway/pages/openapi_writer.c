@@ -1,6 +1,7 @@
 #include "gateway/pages/openapi_writer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static void before_value(struct writer *writer)
@@ -43,6 +44,12 @@ void write_raw(struct writer *writer, const char *json)
     buf_put_cstr(writer->out, json);
 }
 
+void write_raw_str(struct writer *writer, struct str json)
+{
+    before_value(writer);
+    buf_put_str(writer->out, json);
+}
+
 void write_int(struct writer *writer, long long value)
 {
     before_value(writer);
@@ -74,4 +81,12 @@ const char *short_name(const char *full_name)
 {
     const char *dot = strrchr(full_name, '.');
     return dot ? dot + 1 : full_name;
+}
+
+bool is_path_variable(const struct schema_binding *binding, const char *name)
+{
+    char variable[128];
+    int length = snprintf(variable, sizeof(variable), "{%s}", name);
+    return length > 0 && (size_t)length < sizeof(variable) &&
+           strstr(binding->template_text, variable) != NULL;
 }

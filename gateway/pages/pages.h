@@ -6,14 +6,16 @@
 #include "base/err.h"
 #include "gateway/call/request.h"
 
-/* Made by embed.cmake from pages/static. */
+/* Made by embed.cmake, from pages/static and from pages/examples. */
 struct embedded_file {
     const char *path; /* "/index.html" */
     const unsigned char *data;
     size_t size;
 };
 extern const struct embedded_file gateway_embedded_files[];
-extern const size_t gateway_embedded_file_count;
+extern const size_t gateway_embedded_files_count;
+extern const struct embedded_file gateway_examples[]; /* sorted by path */
+extern const size_t gateway_examples_count;
 
 /* directory: read whole at start instead of the embedded files (NULL: those). "{{version}}" in an
  * HTML file becomes the version. NULL with err when the directory cannot be read, or holds too much

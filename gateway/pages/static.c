@@ -198,7 +198,7 @@ struct pages *pages_new(const char *directory, struct err *err)
         fine = fd >= 0 ? load_directory(pages, fd, "", 0, err)
                        : err_set(err, ERR_NOT_FOUND, NULL, "%s: %s", directory, strerror(errno));
     } else {
-        for (size_t i = 0; fine && i < gateway_embedded_file_count; i++)
+        for (size_t i = 0; fine && i < gateway_embedded_files_count; i++)
             fine = pages_add(pages, gateway_embedded_files[i].path, NULL,
                              (struct str){(const char *)gateway_embedded_files[i].data,
                                           gateway_embedded_files[i].size}) ||

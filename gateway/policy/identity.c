@@ -2,16 +2,6 @@
 
 #include "base/uuid.h"
 
-static const char hex_digits[] = "0123456789abcdef";
-
-static void put_hex(char *out, const uint8_t *bytes, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        out[2 * i] = hex_digits[bytes[i] >> 4];
-        out[2 * i + 1] = hex_digits[bytes[i] & 15];
-    }
-}
-
 static bool is_safe_id(struct str text)
 {
     if (!text.length || text.length >= REQUEST_ID_SIZE)
@@ -45,43 +35,12 @@ static void make_request_id(struct identity *identity, const struct clock *clock
     identity->request_id_length = UUID_TEXT_LENGTH;
 }
 
-static bool is_hex(const char *text, size_t length, bool *ret_all_zero)
-{
-    *ret_all_zero = true;
-    for (size_t i = 0; i < length; i++) {
-        if (!((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f')))
-            return false;
-        if (text[i] != '0')
-            *ret_all_zero = false;
-    }
-    return true;
-}
-
-/* version "-" trace-id "-" parent-id "-" flags; a later version may be longer, "ff" is forbidden.
- */
-static bool traceparent_is_valid(struct str text)
-{
-    bool zero;
-
-    if (text.length < 55 || text.data[2] != '-' || text.data[35] != '-' || text.data[52] != '-')
-        return false;
-    if (!is_hex(text.data, 2, &zero) || (text.data[0] == 'f' && text.data[1] == 'f'))
-        return false;
-    if (zero ? text.length != 55 : (text.length > 55 && text.data[55] != '-'))
-        return false;
-    if (!is_hex(text.data + 3, 32, &zero) || zero)
-        return false;
-    if (!is_hex(text.data + 36, 16, &zero) || zero)
-        return false;
-    return is_hex(text.data + 53, 2, &zero);
-}
-
 void identity_init(struct identity *identity, struct str request_id_header,
-                   struct str traceparent_header, const struct clock *clock,
+                   struct str traceparent_header, struct tracer *tracer, const struct clock *clock,
                    struct entropy *entropy)
 {
-    uint8_t random[24];
-    char *out = identity->traceparent;
+    struct trace_context caller;
+    bool has_caller = trace_context_parse(traceparent_header, &caller);
 
     if (is_safe_id(request_id_header)) {
         memcpy(identity->request_id, request_id_header.data, request_id_header.length);
@@ -90,22 +49,8 @@ void identity_init(struct identity *identity, struct str request_id_header,
     } else {
         make_request_id(identity, clock, entropy);
     }
-
-    entropy->fill(entropy, random, sizeof(random));
-    random[15] |= 1; /* neither id may be all zeros */
-    random[23] |= 1;
-    memcpy(out, "00-", 3);
-    if (traceparent_is_valid(traceparent_header)) {
-        memcpy(out + 3, traceparent_header.data + 3, 32);
-        memcpy(out + 53, traceparent_header.data + 53, 2);
-    } else {
-        put_hex(out + 3, random, 16);
-        memcpy(out + 53, "01", 2);
-    }
-    out[35] = '-';
-    put_hex(out + 36, random + 16, 8);
-    out[52] = '-';
-    out[55] = '\0';
-    memcpy(identity->trace_id, out + 3, 32);
-    identity->trace_id[32] = '\0';
+    trace_begin(&identity->span, tracer, has_caller ? &caller : NULL, entropy,
+                clock->monotonic_us(clock));
+    trace_context_format(&identity->span.self.context, identity->traceparent);
+    trace_id_format(&identity->span.self.context, identity->trace_id);
 }

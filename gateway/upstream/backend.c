@@ -217,6 +217,7 @@ static bool connect_endpoint(struct upstream *upstream, struct endpoint *endpoin
     return connecting;
 }
 
+/* The one with the fewest calls; one that does not serve only when there is no other. */
 static struct channel *least_busy(struct upstream *upstream, bool *ret_any_ready)
 {
     struct channel *best = NULL, *connection;
@@ -226,7 +227,8 @@ static struct channel *least_busy(struct upstream *upstream, bool *ret_any_ready
         TAILQ_FOREACH (connection, &upstream->endpoints[i]->connections, link) {
             *ret_any_ready |= connection->state == READY;
             if (channel_takes_calls(connection) &&
-                (!best || connection->call_count < best->call_count))
+                (!best || (best->unwell && !connection->unwell) ||
+                 (best->unwell == connection->unwell && connection->call_count < best->call_count)))
                 best = connection;
         }
     }
@@ -256,6 +258,20 @@ static bool open_more(struct upstream *upstream)
             connecting = connect_endpoint(upstream, endpoint, endpoint->connection_count + 1, now);
     }
     return connecting;
+}
+
+void upstream_hurry(struct upstream *upstream)
+{
+    int64_t now = upstream_now(upstream);
+
+    for (unsigned i = 0; i < upstream->endpoint_count; i++) {
+        struct endpoint *endpoint = upstream->endpoints[i];
+        if (endpoint->connection_count)
+            continue;
+        endpoint->not_before_us = 0;
+        connect_endpoint(upstream, endpoint, upstream->options.connections, now);
+    }
+    start_tick(upstream);
 }
 
 static void fail_unplaced(struct upstream_call *call, bool any_ready)

@@ -10,7 +10,7 @@
 #define KEPT_BUFFER_MAX (64 * 1024)
 #define OUT_LIMIT (1024 * 1024)
 
-static struct upstream_call *call_new(struct upstream *upstream)
+struct upstream_call *call_new(struct upstream *upstream)
 {
     struct upstream_call *call = TAILQ_FIRST(&upstream->free_calls);
 
@@ -88,6 +88,27 @@ static void copy_text(char *out, size_t size, const char *text)
     out[length] = '\0';
 }
 
+void call_init(struct upstream_call *call, struct upstream *upstream,
+               const struct upstream_request *request, const struct upstream_handler *handler,
+               void *context)
+{
+    call->upstream = upstream;
+    call->handler = handler;
+    call->context = context;
+    call->request = *request;
+    call->half_closed = !request->streaming;
+    call->blocked = call->writable = call->retried = call->finished = call->busy = false;
+    call->deferred = call->is_watch = call->paused = false;
+    call->deadline_us = request->timeout_us ? upstream_now(upstream) + request->timeout_us : 0;
+    copy_text(call->request_id, sizeof(call->request_id), request->request_id);
+    trace_begin_child(&call->span, &request->trace, upstream_now(upstream));
+    if (trace_is_recorded(&call->span))
+        trace_context_format(&call->span.self.context, call->traceparent);
+    else
+        copy_text(call->traceparent, sizeof(call->traceparent), request->traceparent);
+    reset_answer(call);
+}
+
 struct upstream_call *upstream_call_start(struct upstream *upstream,
                                           const struct upstream_request *request,
                                           const struct upstream_handler *handler, void *context)
@@ -96,17 +117,7 @@ struct upstream_call *upstream_call_start(struct upstream *upstream,
 
     if (!call)
         return NULL;
-    call->upstream = upstream;
-    call->handler = handler;
-    call->context = context;
-    call->request = *request;
-    call->half_closed = !request->streaming;
-    call->blocked = call->writable = call->retried = call->finished = call->busy = false;
-    call->deferred = call->paused = false;
-    call->deadline_us = request->timeout_us ? upstream_now(upstream) + request->timeout_us : 0;
-    copy_text(call->request_id, sizeof(call->request_id), request->request_id);
-    copy_text(call->traceparent, sizeof(call->traceparent), request->traceparent);
-    reset_answer(call);
+    call_init(call, upstream, request, handler, context);
     TAILQ_INSERT_TAIL(&upstream->calls, call, all_link);
     upstream->stats.calls++;
     upstream->stats.in_flight++;
@@ -213,7 +224,11 @@ void call_unlink(struct upstream_call *call)
 {
     struct upstream *upstream = call->upstream;
 
-    if (call->connection) {
+    if (call->is_watch) {
+        if (call->connection)
+            call->connection->watch = NULL;
+        call->connection = NULL;
+    } else if (call->connection) {
         struct channel *connection = call->connection;
         TAILQ_REMOVE(&connection->calls, call, link);
         connection->call_count--;
@@ -229,10 +244,39 @@ void call_unlink(struct upstream_call *call)
     }
 }
 
+static void end_span(const struct upstream_call *call, enum err_code code)
+{
+    const char *name = call->request.path + 1; /* behind the slash */
+    const char *slash = strchr(name, '/');
+    char service[128];
+
+    snprintf(service, sizeof(service), "%.*s", slash ? (int)(slash - name) : 0, name);
+    const struct trace_attribute attributes[] = {
+        {"rpc.system", "grpc", 0},
+        {"rpc.service", service, 0},
+        {"rpc.method", slash ? slash + 1 : name, 0},
+        {"rpc.grpc.status_code", NULL, (int64_t)code},
+        {"dialplane.retried", NULL, call->retried},
+    };
+    const struct trace_end end = {
+        .kind = TRACE_CLIENT,
+        .name = name,
+        .attributes = attributes,
+        .attribute_count = sizeof(attributes) / sizeof(attributes[0]),
+        .failed = code != ERR_OK,
+        .now_us = upstream_now(call->upstream),
+    };
+    trace_end(&call->span, &end);
+}
+
 /* Takes it out of everything; its memory goes when no frame of ours is on the stack. */
-static void end(struct upstream_call *call)
+static void end(struct upstream_call *call, enum err_code code)
 {
     call->finished = true;
+    if (call->is_watch)
+        return;
+    if (trace_is_recorded(&call->span))
+        end_span(call, code);
     TAILQ_REMOVE(&call->upstream->calls, call, all_link);
     call->upstream->stats.in_flight--;
 }
@@ -242,8 +286,8 @@ void call_finish(struct upstream_call *call, const struct err *status)
     if (call->finished)
         return;
     call_unlink(call);
-    end(call);
-    if (status->code)
+    end(call, status->code);
+    if (status->code && !call->is_watch)
         call->upstream->stats.failures_by_code[status->code <= 16 ? status->code : 2]++;
     call->handler->on_done(call, status);
     if (!call->busy)
@@ -291,14 +335,14 @@ void upstream_call_cancel(struct upstream_call *call)
         channel_schedule_flush(connection);
     }
     call_unlink(call);
-    end(call);
+    end(call, ERR_CANCELLED);
     if (!call->busy)
         call_recycle(call);
 }
 
 bool call_retry(struct upstream_call *call)
 {
-    if (call->retried || call->headers_seen || call->request.streaming)
+    if (call->retried || call->headers_seen || call->request.streaming || call->is_watch)
         return false;
     call_unlink(call);
     reset_answer(call);

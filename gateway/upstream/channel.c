@@ -37,6 +37,7 @@ static void detach(struct channel *connection)
 {
     struct endpoint *endpoint = connection->endpoint;
 
+    health_forget(connection);
     event_del(&connection->readable);
     event_del(&connection->writable);
     close(connection->fd);
@@ -66,6 +67,12 @@ static void greet(struct channel *connection)
 }
 
 void channel_greeted(struct channel *connection)
+{
+    if (connection->state == GREETING && !health_watch(connection))
+        channel_become_ready(connection);
+}
+
+void channel_become_ready(struct channel *connection)
 {
     if (connection->state != GREETING)
         return;
@@ -135,7 +142,7 @@ bool channel_takes_calls(const struct channel *connection)
         connection->call_count >= connection->upstream->options.max_streams)
         return false;
     /* Beyond the peer's limit nghttp2 queues in silence. */
-    return connection->call_count <
+    return connection->call_count + (connection->watch != NULL) <
            nghttp2_session_get_remote_settings(connection->session,
                                                NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }

@@ -34,8 +34,9 @@ struct endpoint {
     unsigned connection_count; /* those that take calls, or will */
     int64_t backoff_us;        /* 0: the last attempt was fine */
     int64_t not_before_us;
-    bool gone; /* DNS no longer names it */
-    bool seen; /* scratch of a DNS answer */
+    bool gone;   /* DNS no longer names it */
+    bool unwell; /* said so, and has not taken it back */
+    bool seen;   /* scratch of a DNS answer */
 };
 
 struct resolver;
@@ -74,8 +75,10 @@ struct channel {
     struct buf output;
     size_t output_sent;
     bool flush_scheduled;
-    bool heard;            /* anything at all, so far */
-    bool writable_waiting; /* some call's on_writable is due */
+    bool heard;                  /* anything at all, so far */
+    bool unwell;                 /* its process says that it does not serve */
+    struct upstream_call *watch; /* of its health; in no list and no figure */
+    bool writable_waiting;       /* some call's on_writable is due */
     int64_t connect_deadline_us;
     int64_t heard_us;     /* last bytes from the peer */
     int64_t ping_sent_us; /* 0: none is out */
@@ -93,12 +96,14 @@ struct upstream_call {
     struct upstream_request request;
     char request_id[132];
     char traceparent[60];
+    struct trace_span span;
     int32_t stream_id;
     int64_t deadline_us; /* 0: none */
     int64_t queued_us;   /* since when it has waited for a connection */
     /* going out */
     size_t sent;    /* of prefix and message */
     struct buf out; /* streaming: framed messages */
+    bool is_watch;  /* see channel.watch */
     bool half_closed, blocked, writable, headers_sent, retried, deferred;
     /* coming in */
     uint8_t prefix[5];
@@ -124,6 +129,15 @@ void upstream_on_connect_failed(struct upstream *upstream);
 void upstream_fail_later(struct upstream_call *call, enum err_code code, const char *reason,
                          const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* Tries addresses at once that an outage has put off: the others go away. */
+void upstream_hurry(struct upstream *upstream);
+
+/* health.c */
+/* After the SETTINGS. True: calls should wait for the first word, since the last one was bad. */
+bool health_watch(struct channel *connection);
+/* The connection is gone. */
+void health_forget(struct channel *connection);
+
 /* resolve.c */
 /* Parses the list; numeric addresses become endpoints at once, names are looked up. */
 bool resolve_init(struct upstream *upstream, const char *addresses, struct err *err);
@@ -137,6 +151,8 @@ bool channel_takes_calls(const struct channel *connection);
 void channel_start_call(struct channel *connection, struct upstream_call *call);
 /* Its SETTINGS have come. */
 void channel_greeted(struct channel *connection);
+/* From now on it takes calls. */
+void channel_become_ready(struct channel *connection);
 void channel_schedule_flush(struct channel *connection);
 /* The peer is lost: its calls end or are retried. */
 void channel_fail(struct channel *connection, const char *why);
@@ -153,6 +169,11 @@ bool session_open(struct channel *connection);
 int32_t session_submit(struct channel *connection, struct upstream_call *call);
 
 /* call.c */
+struct upstream_call *call_new(struct upstream *upstream);
+/* As upstream_call_start() begins: everything but its place. */
+void call_init(struct upstream_call *call, struct upstream *upstream,
+               const struct upstream_request *request, const struct upstream_handler *handler,
+               void *context);
 void call_feed(struct upstream_call *call, struct str data);
 /* The stream has closed in order: judges by what was seen. */
 void call_on_stream_close(struct upstream_call *call, uint32_t error_code);

@@ -252,6 +252,8 @@ int32_t session_submit(struct channel *connection, struct upstream_call *call)
         put(headers, &count, "x-request-id", call->request_id, once);
     if (call->traceparent[0])
         put(headers, &count, "traceparent", call->traceparent, once);
+    if (call->request.authorization) /* never in the table that other callers' headers share */
+        put(headers, &count, "authorization", call->request.authorization, once);
     if (call->request.has_if_match) {
         snprintf(if_match, sizeof(if_match), "%" PRId64, call->request.if_match_us);
         put(headers, &count, "if-match", if_match, once);

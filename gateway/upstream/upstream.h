@@ -5,6 +5,7 @@
 #ifndef GATEWAY_UPSTREAM_UPSTREAM_H
 #define GATEWAY_UPSTREAM_UPSTREAM_H
 
+#include "app/trace.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
@@ -25,6 +26,9 @@ struct upstream_options {
     unsigned max_streams;      /* [1000] calls on one connection */
     unsigned max_pending;      /* [4096] calls that wait for a connection */
     size_t max_response_bytes; /* [32 MB] one message */
+    /* Where there are several addresses: watches grpc.health.v1 on each connection, and asks who
+     * does not serve only when nobody else is there. */
+    bool watch_health;
 };
 
 /* addresses: "127.0.0.1:7001", "skillbase:7001" (every address of the DNS name), "unix:/path", or a
@@ -51,10 +55,13 @@ struct upstream_request {
     struct str message; /* the request; must stay until on_done. Ignored when streaming */
     bool streaming;     /* messages come through upstream_call_send() */
     bool is_read; /* changes nothing: may be asked twice where it is unclear whether it was begun */
-    int64_t timeout_us;      /* 0: none */
-    const char *request_id;  /* NULL: none */
-    const char *traceparent; /* NULL: none */
-    bool check_only;         /* the service checks the message and does nothing else */
+    int64_t timeout_us;        /* 0: none */
+    const char *request_id;    /* NULL: none */
+    const char *traceparent;   /* NULL: none; not looked at when the call has a span of its own */
+    struct trace_parent trace; /* records a span for the call below this one; zero: none */
+    /* "Bearer …": handed on as it came, must stay until on_done. NULL: none. */
+    const char *authorization;
+    bool check_only; /* the service checks the message and does nothing else */
     bool has_if_match;
     int64_t if_match_us;
     struct arena *arena; /* for violations; NULL: they are not wanted */

@@ -31,6 +31,7 @@ def test_tour_with_curl(platform, tmp_path):
     assert '"content":"Hello!"' in watched
     assert '"outcome":"success"' in watched.splitlines()[-1]
     assert '"avg_eou_latency":512' in out
+    assert re.search(r"^304$", out, re.M) and '"description":"Two salons"' in out and '"code":"FAILED_PRECONDITION","reason":"ETAG_MISMATCH"' in out
     assert '"total_calls":1' in out
     assert '"completed_tasks":1' in out
 
@@ -66,6 +67,22 @@ def test_named_paths_exist():
         path = path.rstrip(",")
         for name in ("skillbase", "campaign", "analytics"):
             assert (ROOT / path.replace("<name>", name)).exists(), path
+
+
+@pytest.mark.parametrize("page", ["services/ARCHITECTURE.md", "gateway/API.md", "clients/AGENTS.md", "clients/python/README.md",
+                                  "clients/typescript/README.md"])
+def test_pages_name_what_exists(page):
+    """Every path in backquotes, and every gRPC method, reason and setting that stands for one."""
+    text = (ROOT / page).read_text()
+    paths = re.findall(r"`((?:services|tests|proto|gateway|clients)/[\w/.-]+)`", text)
+    for path in paths:
+        assert (ROOT / path).exists(), f"{page} names {path}, which does not exist"
+    assert len(paths) >= 40 or "ARCHITECTURE" not in page
+    protos = "".join(file.read_text() for file in (ROOT / "proto").rglob("*.proto"))
+    for method in re.findall(r"\*\*(\w+)\*\*", text):
+        assert "AGENTS" not in page or re.search(rf"rpc {method}\(", protos), f"{page} names the method {method}, which does not exist"
+    for reason in re.findall(r"`([A-Z]+_[A-Z_]+)`", text):
+        assert reason in protos or reason in ("DEADLINE_EXCEEDED", "FAILED_PRECONDITION"), f"{page} names {reason}, which does not exist"
 
 
 def test_settings_exist():

@@ -17,6 +17,8 @@ static const char *placeholder(const struct app_setting *setting)
         return " DURATION";
     case APP_SIZE:
         return " SIZE";
+    case APP_RATIO:
+        return " RATIO";
     case APP_BOOL:
         break;
     }
@@ -72,8 +74,7 @@ void app_print_help(FILE *out, const char *process, const char *summary,
     print_wrapped(out, "shows the version and exits");
 }
 
-/* Levenshtein's distance, for names of up to 63 characters. */
-static size_t distance(const char *a, const char *b)
+size_t app_name_distance(const char *a, const char *b)
 {
     size_t row[64], width = strlen(b);
     if (width >= 64)
@@ -101,7 +102,7 @@ const char *app_nearest_flag(const char *typed, const struct app_setting *settin
     const char *nearest = NULL;
     size_t best = strlen(typed) / 3 + 1;
     for (size_t i = 0; i < count; i++) {
-        size_t d = distance(typed, settings[i].name);
+        size_t d = app_name_distance(typed, settings[i].name);
         if (d <= best && d < strlen(settings[i].name)) {
             nearest = settings[i].name;
             best = d;

@@ -6,10 +6,6 @@
 
 #include <stdio.h>
 
-/* One line about a bad value; the caller says which setting. False with `reason` filled. */
-bool app_value_set(const struct app_setting *setting, const char *text, char *reason,
-                   size_t reason_size);
-
 /* The variable of a setting: DIALPLANE_LISTEN, or DIALPLANE_CAMPAIGN_LISTEN for one of the
  * process's own. */
 void app_variable_name(const char *process, const struct app_setting *setting, char *out,

@@ -9,14 +9,17 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define METRICS_LIMIT ((size_t)8 << 20)
 
 struct app_metrics_server {
     struct evhttp *http;
+    int port;
     void (*collect)(struct buf *out, void *context);
     void *context;
 };
@@ -39,10 +42,7 @@ static void on_metrics(struct evhttp_request *request, void *context)
     struct app_metrics_server *server = context;
     struct buf text;
     buf_init(&text, METRICS_LIMIT);
-    metrics_family(&text, "dialplane_build_info", "gauge", "Version of the running program.");
-    char labels[160];
-    snprintf(labels, sizeof(labels), "version=\"%s\"", app_version);
-    metrics_sample(&text, "dialplane_build_info", labels, 1);
+    metrics_process(&text);
     server->collect(&text, server->context);
     if (text.failed)
         answer(request, 500, "Internal Server Error", "text/plain; charset=utf-8",
@@ -95,6 +95,21 @@ static bool is_loopback(const char *host)
     return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
+static int port_of(evutil_socket_t fd)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof(address);
+    if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
+        return 0;
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
+}
+
+int app_metrics_port(const struct app_metrics_server *server)
+{
+    return server ? server->port : 0;
+}
+
 struct app_metrics_server *app_metrics_start(struct loop *loop, const char *listen,
                                              bool allow_insecure,
                                              void (*collect)(struct buf *out, void *context),
@@ -121,12 +136,14 @@ struct app_metrics_server *app_metrics_start(struct loop *loop, const char *list
         goto fail;
     }
     errno = 0;
-    if (!evhttp_bind_socket_with_handle(http, host, port)) {
+    struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(http, host, port);
+    if (!bound) {
         err_set(err, ERR_FAILED_PRECONDITION, NULL, "cannot serve metrics on %s: %s", listen,
                 errno ? strerror(errno) : "the address cannot be bound");
         goto fail;
     }
     server->http = http;
+    server->port = port_of(evhttp_bound_socket_get_fd(bound));
     server->collect = collect;
     server->context = context;
     evhttp_set_timeout(http, 10);

@@ -36,6 +36,7 @@ static void on_signal(void *context)
     if (stop.draining)
         end_now("second signal");
     stop.draining = true;
+    app_notify("STOPPING=1");
     log_event(LOG_LEVEL_INFO, "draining", log_int("limit_us", stop.limit_us));
     stop.limit_timer = loop_timer_start(stop.loop, stop.limit_us, on_limit, NULL);
     stop.drain(stop.context);

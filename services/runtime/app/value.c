@@ -1,7 +1,7 @@
 /* Values of settings: from text to the type, with the range. */
 #include "app/internal.h"
 
-#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct unit {
@@ -52,6 +52,19 @@ static bool parse_bool(const char *text, bool *ret_value)
     return false;
 }
 
+/* "0.05": one digit and a fraction, nothing else. */
+static bool parse_ratio(const char *text, double *ret_value)
+{
+    size_t digits = strspn(text, "0123456789");
+    const char *end = text + digits;
+    if (*end == '.' && end[1])
+        end += 1 + strspn(end + 1, "0123456789");
+    if (!digits || *end)
+        return false;
+    *ret_value = strtod(text, NULL);
+    return *ret_value <= 1;
+}
+
 /* In the unit in which a person would write it. */
 static void format_number(const struct app_setting *setting, int64_t value, char *out, size_t size)
 {
@@ -92,6 +105,9 @@ bool app_value_set(const struct app_setting *setting, const char *text, char *re
         good = parse_bool(text, setting->ret_value);
         snprintf(reason, reason_size, "must be true or false");
         return good;
+    case APP_RATIO:
+        snprintf(reason, reason_size, "must be a number from 0 to 1, such as 0.05");
+        return parse_ratio(text, setting->ret_value);
     case APP_INT:
         good = str_parse_int64(str_from(text), &number);
         snprintf(reason, reason_size, "must be a whole number");

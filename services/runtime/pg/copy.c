@@ -31,6 +31,7 @@ void copy_start(struct pg_session *session, struct unit *unit)
     session->copy_unsent_bytes = 0;
     connection->state = CONNECTION_COPY;
     connection->pool->count_statements++;
+    account_sent(unit);
     if (PQexitPipelineMode(connection->conn) &&
         PQsendQuery(connection->conn, unit->statement->text))
         connection_flush(connection);
@@ -184,7 +185,7 @@ void pg_session_copy_end(struct pg_session *session, pg_callback *callback, void
     }
     session->copy = COPY_ENDING;
     session->copy_unit = unit;
-    connection->progress_us = pool_now_us(connection->pool);
+    unit->asked_us = connection->progress_us = pool_now_us(connection->pool);
     pool_arm_sweep(connection->pool, SWEEP_RUNNING_US);
     /* A server that failed in the middle has said all it has to say, and libpq has read it: no
      * event will come for that. */

@@ -6,6 +6,7 @@
 #ifndef DIALPLANE_PG_INTERNAL_H
 #define DIALPLANE_PG_INTERNAL_H
 
+#include "app/app.h"
 #include "pg/pg.h"
 
 #include <event2/event.h>
@@ -28,6 +29,9 @@ struct unit {
     size_t slot;                          /* the statement's number in the pool */
     pg_callback *callback;
     void *context;
+    struct pg_pool *pool; /* NULL: refused before it got there */
+    int64_t asked_us;     /* 0: refused at once */
+    int64_t sent_us;      /* 0: never */
     int64_t queued_us;
     bool isolated;  /* goes out in a batch of its own: a neighbour failed, or its plan was stale */
     bool lost_once; /* its connection was lost under it */
@@ -74,6 +78,14 @@ void unit_finish_error(struct unit *unit, const struct err *err);
 void unit_refuse_later(struct loop *loop, struct unit *unit, const struct err *err);
 void *xcalloc(size_t count, size_t size);
 
+/* ---- figures and spans (account.c) ---- */
+
+/* The unit goes out: how long it has waited. */
+void account_sent(struct unit *unit);
+/* The unit is about to be answered; result NULL: without a word of the server. */
+void account_finished(const struct unit *unit, const PGresult *result);
+void account_batch(struct pg_pool *pool, const struct connection *connection);
+
 /* ---- statements (statements.c) ---- */
 
 /* Every statement the pool has seen gets a number, by which connections remember what they have
@@ -82,6 +94,7 @@ struct statements {
     const struct pg_statement **items;
     unsigned char
         *slow; /* by number: how many quick runs in a row it takes to be trusted again; 0: it is */
+    struct pg_statement_stats *stats; /* by number */
     size_t count, capacity;
     uint32_t *buckets; /* number + 1; open addressing, a power of two */
     size_t bucket_count;
@@ -252,6 +265,8 @@ struct pg_pool {
     bool reported_down;
     int64_t reported_us, lost_logged_us;
     uint64_t count_statements, count_batches, count_errors, count_reconnects;
+    uint64_t batch_sizes[PG_BATCH_BUCKETS];
+    struct durations wait, run;
 };
 
 int64_t pool_now_us(const struct pg_pool *pool);

@@ -6,6 +6,8 @@
 #ifndef DIALPLANE_PG_PG_H
 #define DIALPLANE_PG_PG_H
 
+#include "app/app.h"
+#include "app/trace.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
@@ -47,11 +49,21 @@ void pg_pool_free(struct pg_pool *pool);
 bool pg_pool_is_ready(const struct pg_pool *pool);
 
 /* Figures for /metrics; counters since start. */
+#define PG_BATCH_BUCKETS 8
 struct pg_pool_stats {
     unsigned connections_up, connections_wanted, units_waiting, units_running, sessions_used;
     uint64_t statements, batches, errors, reconnects;
+    uint64_t batch_sizes[PG_BATCH_BUCKETS]; /* statements in a batch: 1, 2, 4 … 64, more */
+    struct durations wait;                  /* from being asked for to being sent */
+    struct durations run;                   /* from being sent to the answer */
 };
 void pg_pool_stats(const struct pg_pool *pool, struct pg_pool_stats *ret_stats);
+/* The same of each statement that has been used so far, at most `limit`; gives their number. */
+struct pg_statement_stats {
+    const char *name;
+    uint64_t count, errors, total_us; /* from being asked for to the answer */
+};
+size_t pg_pool_statements(const struct pg_pool *pool, struct pg_statement_stats *out, size_t limit);
 
 /* Parameters of one statement, in order $1, $2, …; all are sent as text, so the SQL casts where
  * PostgreSQL cannot infer
@@ -122,6 +134,7 @@ struct pg_owner {
     int64_t deadline_us;                /* on the loop's monotonic clock; 0: none */
     bool (*is_dead)(const void *owner); /* may be NULL */
     const void *owner;
+    struct trace_parent trace; /* the span that its statements stand below; zero: none */
 };
 
 /* One SELECT, in a read-only session: a statement that writes or locks rows is refused by the

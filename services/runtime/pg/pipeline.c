@@ -111,6 +111,7 @@ bool batch_add_unit(struct connection *connection, struct unit *unit)
         *prepared = PREPARED_SENT;
     }
     connection->pool->count_statements++;
+    account_sent(unit);
     return PQsendQueryPrepared(connection->conn, statement->name, unit->count, unit->values,
                                unit->lengths, unit->formats, 1);
 }
@@ -118,7 +119,7 @@ bool batch_add_unit(struct connection *connection, struct unit *unit)
 bool batch_send(struct connection *connection)
 {
     connection->sent = true;
-    connection->pool->count_batches++;
+    account_batch(connection->pool, connection);
     step_push(connection, (struct step){.kind = STEP_SYNC});
     return PQpipelineSync(connection->conn); /* flushes what the socket takes */
 }

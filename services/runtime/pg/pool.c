@@ -110,7 +110,10 @@ void pg_pool_stats(const struct pg_pool *pool, struct pg_pool_stats *ret_stats)
         .batches = pool->count_batches,
         .errors = pool->count_errors,
         .reconnects = pool->count_reconnects,
+        .wait = pool->wait,
+        .run = pool->run,
     };
+    memcpy(ret_stats->batch_sizes, pool->batch_sizes, sizeof(pool->batch_sizes));
     for (unsigned i = 0; i < pool->connection_count; i++) {
         const struct connection *connection = &pool->connections[i];
         if (connection->kind != CONNECTION_SESSION && connection_is_up(connection))
@@ -128,6 +131,7 @@ void pg_pool_stats(const struct pg_pool *pool, struct pg_pool_stats *ret_stats)
 bool pool_accepts(struct pg_pool *pool, struct unit *unit, const struct pg_params *params,
                   struct err *err)
 {
+    unit->asked_us = pool_now_us(pool);
     if (pool->closing)
         return err_set(err, ERR_CANCELLED, NULL, "the service is stopping");
     if (params && params->failed) {
@@ -138,7 +142,10 @@ bool pool_accepts(struct pg_pool *pool, struct unit *unit, const struct pg_param
     if (params && params->has_nul)
         return err_set(err, ERR_INVALID_ARGUMENT, NULL,
                        "a text contains the character U+0000, which cannot be stored");
-    return statements_find(&pool->statements, unit->statement, &unit->slot, err);
+    if (!statements_find(&pool->statements, unit->statement, &unit->slot, err))
+        return false;
+    unit->pool = pool;
+    return true;
 }
 
 static void pool_submit(struct pg_pool *pool, struct unit *unit, const struct pg_params *params)

@@ -47,6 +47,12 @@ static void statements_grow(struct statements *statements)
     free(statements->slow);
     statements->slow = slow;
 
+    struct pg_statement_stats *stats = xcalloc(statements->capacity, sizeof(*stats));
+    if (statements->count)
+        memcpy(stats, statements->stats, statements->count * sizeof(*stats));
+    free(statements->stats);
+    statements->stats = stats;
+
     free(statements->buckets);
     statements->bucket_count = statements->capacity * 4;
     statements->buckets = xcalloc(statements->bucket_count, sizeof(*statements->buckets));
@@ -82,6 +88,7 @@ bool statements_find(struct statements *statements, const struct pg_statement *s
     if (statements->count == statements->capacity)
         statements_grow(statements);
     statements->items[statements->count] = statement;
+    statements->stats[statements->count].name = statement->name;
     buckets_insert(statements, statements->count);
     *ret_slot = statements->count++;
     return true;
@@ -91,6 +98,7 @@ void statements_done(struct statements *statements)
 {
     free(statements->items);
     free(statements->slow);
+    free(statements->stats);
     free(statements->buckets);
 }
 

@@ -136,6 +136,7 @@ void unit_finish_result(struct unit *unit, const PGresult *result)
         outcome_from_error(unit, result, &outcome);
     else
         outcome.result = &view;
+    account_finished(unit, result);
     unit->callback(unit->context, &outcome);
     unit_free(unit);
 }
@@ -145,6 +146,7 @@ void unit_finish_error(struct unit *unit, const struct err *err)
     struct pg_outcome outcome;
     memset(&outcome, 0, sizeof(outcome));
     outcome.err = *err;
+    account_finished(unit, NULL);
     unit->callback(unit->context, &outcome);
     unit_free(unit);
 }

@@ -55,7 +55,7 @@ static void on_call(struct rpc_tag *tag, bool success)
     }
     if (!request->method->schema)
         incoming.deadline = incoming.details.deadline;
-    if (!server->stopping)
+    if (!server->shut_down)
         arm(request);
     rpc_call_accept(server, request->method, &incoming);
 }

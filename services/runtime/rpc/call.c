@@ -261,13 +261,15 @@ static void refuse_unknown(struct rpc_call *call, const grpc_call_details *detai
 static void begin(struct rpc_call *call, const struct rpc_incoming *incoming)
 {
     struct rpc_server *server = call->server;
+    struct err denied = {0};
     rpc_metadata_read(call, &incoming->metadata);
     set_deadline(call, incoming->deadline);
     rpc_stream_begin(call);
     start_close(call);
     if (!call->method->schema) {
         refuse_unknown(call, &incoming->details);
-    } else if (server->stopping && call->method->server_streaming) {
+    } else if (server->stopping && call->method->server_streaming &&
+               (server->shut_down || !rpc_is_health_watch(call))) {
         /* Was on its way when the others were ended. */
         struct err err = {0};
         rpc_set_shutting_down(&err);
@@ -277,6 +279,8 @@ static void begin(struct rpc_call *call, const struct rpc_incoming *incoming)
         err_set(&err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", "too many calls are under way");
         err.retry_after_seconds = 1;
         rpc_fail(call, &err);
+    } else if (!rpc_access_allow(call, &denied)) {
+        rpc_fail(call, &denied);
     } else if (call->method->client_streaming) {
         rpc_stream_listen(call);
     } else {
@@ -307,14 +311,9 @@ void rpc_call_accept(struct rpc_server *server, struct rpc_method *method,
 
 /* ---- What a handler may ask ---- */
 
-/* Until authentication exists everyone is the administrator; every statement is scoped by this
- * already. */
-static const struct principal administrator = {"administrator", NULL, true};
-
 const struct principal *rpc_call_principal(const struct rpc_call *call)
 {
-    (void)call;
-    return &administrator;
+    return &call->principal;
 }
 
 struct arena *rpc_call_arena(struct rpc_call *call)

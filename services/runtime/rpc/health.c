@@ -72,7 +72,10 @@ static void on_watcher_gone(void *context)
         link = &(*link)->next_watcher;
     if (*link)
         *link = call->next_watcher;
+    struct rpc_server *server = call->server;
     rpc_stream_end(call);
+    if (!server->health_watchers)
+        rpc_server_left(server);
 }
 
 static void watch_health(struct rpc_call *call, const void *message)
@@ -104,7 +107,7 @@ const struct rpc_handler rpc_health_handlers[] = {
      .request = &grpc__health__v1__health_check_request__descriptor,
      .response = &grpc__health__v1__health_check_response__descriptor,
      .handle = check_health},
-    {.path = "/grpc.health.v1.Health/Watch",
+    {.path = RPC_HEALTH_WATCH,
      .request = &grpc__health__v1__health_check_request__descriptor,
      .response = &grpc__health__v1__health_check_response__descriptor,
      .handle = watch_health},

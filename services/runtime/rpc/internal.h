@@ -91,7 +91,10 @@ struct rpc_server {
     bool serving;
     struct rpc_call *health_watchers;
 
-    bool stopping, core_is_down, stop_is_over;
+    bool stopping;  /* told to: new streams are refused, calls are still taken */
+    bool shut_down; /* core has been told */
+    bool core_is_down, stop_is_over;
+    struct loop_timer *leave_timer;
     struct rpc_tag shutdown_tag;
     struct loop_timer *grace_timer;
     void (*stopped)(void *context);
@@ -119,7 +122,11 @@ struct rpc_call {
     struct pg_owner owner;
     int64_t started_us;
     const char *request_id;
-    char trace_id[33];
+    struct str authorization; /* of the metadata: only while the call begins */
+    struct principal principal;
+    struct trace_span span;
+    char trace_id[TRACE_ID_TEXT_SIZE];
+    uint64_t received_bytes, sent_bytes; /* of messages */
     bool check_only; /* see rpc.h: answered after the checks, the handler does not run */
     bool has_if_match;
     int64_t if_match_us;
@@ -189,6 +196,9 @@ void rpc_call_notify_cancelled(struct rpc_call *call);
 /* server.c: at stop, when core has let go of something, the next step may be due. */
 void rpc_server_progress(struct rpc_server *server);
 void rpc_set_shutting_down(struct err *err);
+/* The last of those who watched the health has left. */
+void rpc_server_left(struct rpc_server *server);
+bool rpc_is_health_watch(const struct rpc_call *call);
 
 /* reply.c */
 /* Sends status (and response, may be NULL) unless the call is past that. */
@@ -205,6 +215,10 @@ void rpc_put_details(const struct err *err, struct buf *out);
 const ProtobufCMessage *rpc_request_read(struct rpc_call *call, grpc_byte_buffer *bytes,
                                          struct arena *arena, size_t limit, struct err *err);
 
+/* access.c: who is asking, and whether the method is for them. Fills call->principal; false: err
+ * says UNAUTHENTICATED or PERMISSION_DENIED. */
+bool rpc_access_allow(struct rpc_call *call, struct err *err);
+
 /* metadata.c */
 void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadata);
 
@@ -216,6 +230,7 @@ void rpc_stream_input_gone(struct rpc_call *call);
 void rpc_stream_send_initial(struct rpc_call *call);
 
 /* health.c, reflection.c: handlers like any others. */
+#define RPC_HEALTH_WATCH "/grpc.health.v1.Health/Watch"
 extern const struct rpc_handler rpc_health_handlers[];
 extern const size_t rpc_health_handler_count;
 void rpc_health_changed(struct rpc_server *server);

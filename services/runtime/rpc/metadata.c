@@ -26,18 +26,20 @@ static bool is_request_id(struct str text)
     return true;
 }
 
-/* W3C Trace Context: 00-<32 hex>-<16 hex>-<2 hex>; only the trace id is of use here. */
-static void read_traceparent(struct rpc_call *call, struct str text)
+/* Every call has a trace, for its log line; whether it is recorded, the caller says, or the
+ * tracer's ratio. Probes and reflection are recorded for those who ask for it only. */
+static void begin_span(struct rpc_call *call, struct str traceparent)
 {
-    if (text.length < 55 || text.data[2] != '-' || text.data[35] != '-')
-        return;
-    for (size_t i = 3; i < 35; i++) {
-        char c = text.data[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return;
-    }
-    memcpy(call->trace_id, text.data + 3, 32);
-    call->trace_id[32] = '\0';
+    struct rpc_server *server = call->server;
+    const struct clock *clock = loop_clock(server->loop);
+    struct trace_context caller;
+    bool has_caller = trace_context_parse(traceparent, &caller);
+    struct tracer *tracer = has_caller || !call->method->built_in ? server->options.tracer : NULL;
+
+    trace_begin(&call->span, tracer, has_caller ? &caller : NULL, &server->entropy,
+                clock->monotonic_us(clock));
+    trace_id_format(&call->span.self.context, call->trace_id);
+    call->owner.trace = call->span.self;
 }
 
 static void make_request_id(struct rpc_call *call)
@@ -51,6 +53,8 @@ static void make_request_id(struct rpc_call *call)
 
 void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadata)
 {
+    struct str traceparent = {"", 0};
+
     for (size_t i = 0; i < metadata->count; i++) {
         struct str key = slice_str(&metadata->metadata[i].key);
         struct str value = slice_str(&metadata->metadata[i].value);
@@ -58,7 +62,9 @@ void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadat
             if (!call->request_id && is_request_id(value))
                 call->request_id = arena_strndup(call->arena, value.data, value.length);
         } else if (str_equal(key, STR_LITERAL("traceparent"))) {
-            read_traceparent(call, value);
+            traceparent = value;
+        } else if (str_equal(key, STR_LITERAL("authorization"))) {
+            call->authorization = value;
         } else if (str_equal(key, STR_LITERAL("if-match"))) {
             call->has_if_match = true;
             if (!str_parse_int64(value, &call->if_match_us))
@@ -69,6 +75,7 @@ void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadat
     }
     if (!call->request_id)
         make_request_id(call);
+    begin_span(call, traceparent);
 }
 
 bool rpc_call_if_match(const struct rpc_call *call, int64_t *ret_revision_us)

@@ -9,9 +9,36 @@
 
 /* ---- Figures and the log line ---- */
 
-static const int64_t bucket_limits_us[15] = {500,     1000,    2000,    5000,     10000,
-                                             20000,   50000,   100000,  200000,   500000,
-                                             1000000, 2000000, 5000000, 10000000, 30000000};
+/* "dialplane.v1.CampaignService/GetCampaign": service and method as OpenTelemetry names them. */
+static void end_span(const struct rpc_call *call, enum err_code code, int64_t now_us)
+{
+    const char *path = call->method->stats->path;
+    const char *name = path[0] == '/' ? path + 1 : path;
+    const char *slash = strchr(name, '/');
+    char service[128];
+    /* Our own faults and what has run into a limit; a caller's mistake is no failure of ours. */
+    bool failed = code == ERR_UNKNOWN || code == ERR_DEADLINE_EXCEEDED ||
+                  code == ERR_UNIMPLEMENTED || code == ERR_INTERNAL || code == ERR_UNAVAILABLE ||
+                  code == ERR_DATA_LOSS;
+
+    snprintf(service, sizeof(service), "%.*s", slash ? (int)(slash - name) : 0, name);
+    const struct trace_attribute attributes[] = {
+        {"rpc.system", "grpc", 0},
+        {"rpc.service", service, 0},
+        {"rpc.method", slash ? slash + 1 : name, 0},
+        {"rpc.grpc.status_code", NULL, (int64_t)code},
+        {"dialplane.request_id", call->request_id, 0},
+    };
+    const struct trace_end end = {
+        .kind = TRACE_SERVER,
+        .name = name,
+        .attributes = attributes,
+        .attribute_count = sizeof(attributes) / sizeof(attributes[0]),
+        .failed = failed,
+        .now_us = now_us,
+    };
+    trace_end(&call->span, &end);
+}
 
 void rpc_account(struct rpc_call *call, enum err_code code, const char *message)
 {
@@ -19,21 +46,23 @@ void rpc_account(struct rpc_call *call, enum err_code code, const char *message)
         return;
     call->accounted = true;
     const struct clock *clock = loop_clock(call->server->loop);
-    int64_t duration = clock->monotonic_us(clock) - call->started_us;
+    int64_t now = clock->monotonic_us(clock);
+    int64_t duration = now - call->started_us;
     struct rpc_method_stats *stats = call->method->stats;
     stats->in_flight--;
     stats->finished_by_code[code]++;
-    stats->duration_us_total += (uint64_t)duration;
-    size_t bucket = 0;
-    while (bucket < 15 && duration > bucket_limits_us[bucket])
-        bucket++;
-    stats->duration_buckets[bucket]++;
+    stats->received_bytes += call->received_bytes;
+    stats->sent_bytes += call->sent_bytes;
+    durations_add(&stats->durations, duration);
+    if (trace_is_recorded(&call->span))
+        end_span(call, code, now);
     /* A client's mistake is told to the client; only what is our own fault needs its sentence in
      * the log. */
     bool ours = code == ERR_INTERNAL || code == ERR_UNKNOWN;
     log_event(call->method->built_in ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "rpc",
               log_text("method", stats->path), log_text("code", err_code_name(code)),
-              log_int("duration_us", duration), log_text("request_id", call->request_id),
+              log_int("duration_us", duration), log_int("bytes", (int64_t)call->sent_bytes),
+              log_text("request_id", call->request_id),
               log_text("trace_id", call->trace_id[0] ? call->trace_id : NULL),
               log_text("message", ours ? message : NULL));
 }
@@ -94,6 +123,8 @@ void rpc_answer(struct rpc_call *call, const struct err *err, grpc_byte_buffer *
         return;
     }
     call->answered = true;
+    if (response)
+        call->sent_bytes += grpc_byte_buffer_length(response);
     rpc_account(call, err ? err->code : ERR_OK, err ? err->message : NULL);
 
     grpc_op ops[3];

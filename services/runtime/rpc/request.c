@@ -79,6 +79,7 @@ const ProtobufCMessage *rpc_request_read(struct rpc_call *call, grpc_byte_buffer
     /* Core's own limit is higher, so that this answer, with its reason, is the one that most
      * clients see. */
     size_t length = grpc_byte_buffer_length(bytes);
+    call->received_bytes += length;
     if (length > limit) {
         err_set(err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE,
                 "the message has %zu bytes; at most %zu are accepted", length, limit);

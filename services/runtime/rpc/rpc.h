@@ -7,6 +7,9 @@
 #ifndef DIALPLANE_RPC_RPC_H
 #define DIALPLANE_RPC_RPC_H
 
+#include "app/app.h"
+#include "app/trace.h"
+#include "auth/auth.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
@@ -18,13 +21,6 @@
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-/* Who is asking. Until authentication exists: one administrator of every company. */
-struct principal {
-    const char *subject;
-    const char *company_id; /* NULL: every company */
-    bool is_platform;
-};
 
 struct rpc_server;
 struct rpc_call;
@@ -67,6 +63,11 @@ struct rpc_options {
     unsigned stream_message_bytes;   /* 0: 4 MB */
     int64_t default_deadline_us;     /* 0: 60 s: for calls without a deadline, not for streams */
     int64_t grace_us;                /* 0: 10 s: for calls under way at stop */
+    int64_t leave_us;                /* at stop, for those who watch our health to go elsewhere */
+    struct tracer *tracer;           /* records a span for each call; NULL: none */
+    /* Whose tokens callers must show, and with a role that the method names; borrowed. NULL: nobody
+     * is asked, and everybody is the platform's administrator. Health and reflection are open. */
+    struct auth *auth;
 };
 
 /* Serves the services named in `services` (NULL-terminated full names) with `handlers`, plus
@@ -80,8 +81,9 @@ struct rpc_server *rpc_server_start(struct loop *loop, const struct schema *sche
 int rpc_server_port(const struct rpc_server *server);
 /* What health checks say; false until called with true. */
 void rpc_server_set_serving(struct rpc_server *server, bool serving);
-/* Stops accepting, ends server streams with UNAVAILABLE, waits for calls up to the grace, cancels
- * the rest, then calls done on the loop. */
+/* Says NOT_SERVING and ends server streams with UNAVAILABLE; goes on answering while somebody
+ * watches the health, at most leave_us; then stops accepting, waits for calls up to the grace,
+ * cancels the rest, and calls done on the loop. */
 void rpc_server_stop(struct rpc_server *server, void (*done)(void *context), void *context);
 void rpc_server_free(struct rpc_server *server);
 
@@ -90,9 +92,8 @@ struct rpc_method_stats {
     const char *path;
     uint64_t started, in_flight;
     uint64_t finished_by_code[17];
-    uint64_t duration_us_total;
-    uint64_t duration_buckets[16]; /* le 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500 ms, 1, 2, 5, 10, 30
-                                      s, +Inf */
+    uint64_t received_bytes, sent_bytes; /* of messages */
+    struct durations durations;
 };
 size_t rpc_server_stats(const struct rpc_server *server, const struct rpc_method_stats **ret_stats);
 
@@ -100,6 +101,7 @@ size_t rpc_server_stats(const struct rpc_server *server, const struct rpc_method
  * every pg callback has come. */
 struct arena *rpc_call_arena(struct rpc_call *call);
 void *rpc_call_context(struct rpc_call *call);
+/* Who is asking; a stream ends when what the caller showed does. */
 const struct principal *rpc_call_principal(const struct rpc_call *call);
 const char *rpc_call_request_id(const struct rpc_call *call); /* x-request-id, taken or made */
 /* For pg_read() and pg_write(): deadline and cancellation. */

@@ -1,8 +1,10 @@
 /* Start and stop.
  *
- * Stop, in this order: no new calls → own streams end with UNAVAILABLE → calls under way get the
- * grace → the rest is cancelled → core says that it is down → server, queue and library are taken
- * down → done. Each step waits for the one before, and none waits for ever. */
+ * Stop, in this order: NOT_SERVING → own streams end with UNAVAILABLE → those who watch the health,
+ * gateways above all, move their calls elsewhere and go, while calls are answered as ever → no new
+ * calls → calls under way get the grace → the rest is cancelled → core says that it is down →
+ * server, queue and library are taken down → done. Each step waits for the one before, and none
+ * waits for ever. */
 #include "rpc/internal.h"
 
 #include "base/log.h"
@@ -276,6 +278,12 @@ void rpc_set_shutting_down(struct err *err)
     err->retry_after_seconds = 1;
 }
 
+/* They have been told already, and stay until they have drawn the consequence. */
+bool rpc_is_health_watch(const struct rpc_call *call)
+{
+    return call->method->schema && strcmp(call->method->schema->path, RPC_HEALTH_WATCH) == 0;
+}
+
 /* Handlers may end any call from here, and a call that ends leaves the list: all are pinned while
  * they are told. */
 static void tell_calls(struct rpc_server *server)
@@ -287,7 +295,7 @@ static void tell_calls(struct rpc_server *server)
     for (struct rpc_call *call = server->calls; call; call = call->next) {
         void (*on_stop)(void *context) = call->on_stop;
         call->on_stop = NULL;
-        if (call->method->server_streaming && !call->answered)
+        if (call->method->server_streaming && !call->answered && !rpc_is_health_watch(call))
             rpc_call_abort(call, &err);
         else if (on_stop && !call->ended && !call->cancelled)
             on_stop(call->on_stop_context);
@@ -298,6 +306,38 @@ static void tell_calls(struct rpc_server *server)
     }
 }
 
+/* From here on core refuses what comes, without a word of ours. */
+static void shut_down(struct rpc_server *server)
+{
+    struct err err = {0};
+    rpc_set_shutting_down(&err);
+    server->shut_down = true;
+    loop_timer_cancel(server->leave_timer);
+    server->leave_timer = NULL;
+    while (server->health_watchers) {
+        struct rpc_call *call = server->health_watchers;
+        server->health_watchers = call->next_watcher;
+        rpc_call_abort(call, &err);
+    }
+    rpc_tag_handing_over(&server->shutdown_tag);
+    grpc_server_shutdown_and_notify(server->core, server->queue, &server->shutdown_tag);
+    server->grace_timer =
+        loop_timer_start(server->loop, server->options.grace_us, on_grace_over, server);
+}
+
+static void on_leave_over(void *context)
+{
+    struct rpc_server *server = context;
+    server->leave_timer = NULL;
+    shut_down(server);
+}
+
+void rpc_server_left(struct rpc_server *server)
+{
+    if (server->stopping && !server->shut_down)
+        shut_down(server);
+}
+
 void rpc_server_stop(struct rpc_server *server, void (*done)(void *context), void *context)
 {
     if (server->stopping)
@@ -306,11 +346,14 @@ void rpc_server_stop(struct rpc_server *server, void (*done)(void *context), voi
     server->stopping = true;
     server->stopped = done;
     server->stopped_context = context;
-    rpc_tag_handing_over(&server->shutdown_tag);
-    grpc_server_shutdown_and_notify(server->core, server->queue, &server->shutdown_tag);
-    server->grace_timer =
-        loop_timer_start(server->loop, server->options.grace_us, on_grace_over, server);
     tell_calls(server);
+    if (server->shut_down)
+        return;
+    if (server->health_watchers && server->options.leave_us > 0)
+        server->leave_timer =
+            loop_timer_start(server->loop, server->options.leave_us, on_leave_over, server);
+    if (!server->leave_timer)
+        shut_down(server);
 }
 
 void rpc_server_free(struct rpc_server *server)

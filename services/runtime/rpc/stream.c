@@ -31,6 +31,7 @@ bool rpc_stream_send(struct rpc_call *call, struct str bytes)
     size_t count = 0;
     if (!call->initial_sent)
         rpc_op_initial(call, &ops[count++]);
+    call->sent_bytes += bytes.length;
     grpc_slice slice = grpc_slice_from_copied_buffer(bytes.data ? bytes.data : "", bytes.length);
     grpc_byte_buffer *message = grpc_raw_byte_buffer_create(&slice, 1);
     grpc_slice_unref(slice);

@@ -73,6 +73,9 @@ static bool add_method(struct rpc_server *server, const struct schema_method *sc
         return err_set(err, ERR_INTERNAL, NULL, "%s has %s handler", schema->path,
                        found ? "more than one" : "no");
     /* Reflection's two versions share their messages. */
+    if (!built_in && !schema->roles)
+        return err_set(err, ERR_INTERNAL, NULL, "%s does not say who may call it: dialplane.access",
+                       schema->path);
     if (!check_kind(schema, handler, err) || (!built_in && !check_types(schema, handler, err)))
         return false;
     struct rpc_method *method = &server->methods[server->method_count];

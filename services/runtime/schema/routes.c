@@ -4,6 +4,7 @@
 #include "google/api/http.pb-c.h"
 
 #define METHOD_OPTION 50102
+#define ACCESS_OPTION 50104
 #define SERVICE_OPTION 50103
 #define HTTP_OPTION 72295728
 
@@ -182,6 +183,19 @@ static const char *why_bad_streaming(const struct schema_method *method)
     return NULL;
 }
 
+static bool read_roles(struct loader *loader, struct schema_method *method,
+                       const Dialplane__AccessRules *rules)
+{
+    for (size_t i = 0; i < rules->n_roles; i++) {
+        int role = (int)rules->roles[i];
+
+        if (role < SCHEMA_ROLE_PLATFORM || role >= SCHEMA_ROLES_END)
+            return loader_fail(loader, method->path, "role %d is not known", role);
+        method->roles |= UINT32_C(1) << role;
+    }
+    return true;
+}
+
 static bool read_method_rules(struct loader *loader, struct schema_method *method,
                               const Dialplane__MethodRules *rules)
 {
@@ -225,7 +239,7 @@ static bool read_method_rules(struct loader *loader, struct schema_method *metho
 static bool load_method_options(struct loader *loader, struct schema_method *method,
                                 const method_proto *proto)
 {
-    ProtobufCMessage *http, *rules;
+    ProtobufCMessage *http, *rules, *access;
 
     if (!proto->options)
         return true;
@@ -237,7 +251,11 @@ static bool load_method_options(struct loader *loader, struct schema_method *met
     if (!options_find(loader, &proto->options->base, METHOD_OPTION,
                       &dialplane__method_rules__descriptor, &rules))
         return loader_fail(loader, method->path, "dialplane.method is malformed");
-    return !rules || read_method_rules(loader, method, (const Dialplane__MethodRules *)rules);
+    if (!options_find(loader, &proto->options->base, ACCESS_OPTION,
+                      &dialplane__access_rules__descriptor, &access))
+        return loader_fail(loader, method->path, "dialplane.access is malformed");
+    return (!access || read_roles(loader, method, (const Dialplane__AccessRules *)access)) &&
+           (!rules || read_method_rules(loader, method, (const Dialplane__MethodRules *)rules));
 }
 
 static bool load_method(struct loader *loader, const struct schema_service *service,

@@ -121,6 +121,16 @@ struct schema_binding {
     bool body_whole;                       /* body: "*" */
 };
 
+/* Role of options.proto. */
+enum schema_role {
+    SCHEMA_ROLE_PLATFORM = 1,
+    SCHEMA_ROLE_ADMIN,
+    SCHEMA_ROLE_MANAGER,
+    SCHEMA_ROLE_VIEWER,
+    SCHEMA_ROLE_AGENT,
+    SCHEMA_ROLES_END
+};
+
 struct schema_method {
     const char *name; /* "GetSkillbase" */
     const char *path; /* "/dialplane.v1.SkillbaseService/GetSkillbase" */
@@ -134,6 +144,7 @@ struct schema_method {
     const struct schema_field *stream_cursor; /* field of input, or NULL */
     uint32_t timeout_ms;                      /* 0: not said */
     bool websocket;
+    uint32_t roles; /* who may call it: bits 1 << enum schema_role; 0: not said */
     const char **error_reasons;
     size_t error_reason_count;
     const char *comment;

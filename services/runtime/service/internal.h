@@ -2,6 +2,7 @@
 #ifndef DIALPLANE_SERVICE_INTERNAL_H
 #define DIALPLANE_SERVICE_INTERNAL_H
 
+#include "rpc/exporter.h"
 #include "service/service.h"
 
 struct service_settings {
@@ -12,8 +13,12 @@ struct service_settings {
     bool migrate, migrate_only;
     int64_t read_connections, write_connections, session_connections;
     int64_t max_calls;
-    int64_t shutdown_grace_us;
+    int64_t shutdown_grace_us, shutdown_leave_us;
+    const char *auth, *auth_keys, *auth_issuer, *auth_audience;
+    int64_t auth_leeway_us, auth_cache;
+    bool auth_hs256;
     int64_t database_wait_us;
+    struct app_trace_settings trace;
 };
 /* Reads them, and the service's own, and ends the process when one is wrong. */
 void service_configure(const struct service *service, int argc, char **argv,
@@ -25,13 +30,22 @@ struct running {
     struct loop *loop;
     struct schema *schema;
     struct pg_pool *pool;
-    void *context; /* of the handlers */
+    void *context;     /* of the handlers */
+    struct auth *auth; /* NULL: off */
     struct rpc_server *server;
     struct app_metrics_server *metrics;
     struct loop_timer *readiness_timer;
+    struct rpc_exporter *exporter;
+    struct tracer *tracer; /* NULL: tracing is off */
+    void (*traces_closed)(void *context);
     bool ready;
 };
 /* Writes /metrics. context is a struct running. */
 void service_collect(struct buf *out, void *context);
+
+/* trace.c: from the settings; nothing happens when they say so. */
+bool service_trace_open(struct running *running, struct err *err);
+/* After the last call: sends what is there, then calls done on the loop. */
+void service_trace_close(struct running *running, void (*done)(void *context));
 
 #endif

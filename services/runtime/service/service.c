@@ -7,6 +7,7 @@
 #include "base/log.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define READINESS_PERIOD_US (TIME_US_PER_SECOND / 4)
@@ -39,6 +40,8 @@ static void look_at_pool(void *context)
     if (ready == running->ready)
         return;
     running->ready = ready;
+    if (ready)
+        app_notify("READY=1");
     log_event(ready ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, ready ? "ready" : "not_ready",
               log_text("listen", running->settings.listen),
               log_int("port", rpc_server_port(running->server)));
@@ -46,6 +49,12 @@ static void look_at_pool(void *context)
 }
 
 /* ---- Drain ---- */
+
+static void on_traces_sent(void *context)
+{
+    struct running *running = context;
+    app_drained(running->loop);
+}
 
 static void on_server_stopped(void *context)
 {
@@ -57,7 +66,7 @@ static void on_server_stopped(void *context)
     running->metrics = NULL;
     pg_pool_free(running->pool);
     running->pool = NULL;
-    app_drained(running->loop);
+    service_trace_close(running, on_traces_sent);
 }
 
 static void drain(void *context)
@@ -93,7 +102,10 @@ static bool start_server(struct running *running, struct err *err)
         .listen = settings->listen,
         .allow_insecure = settings->allow_insecure,
         .max_calls = (unsigned)settings->max_calls,
+        .leave_us = settings->shutdown_leave_us,
+        .tracer = running->tracer,
         .grace_us = settings->shutdown_grace_us ? settings->shutdown_grace_us : 1,
+        .auth = running->auth,
     };
     running->server =
         rpc_server_start(running->loop, running->schema, &options, service->services,
@@ -101,10 +113,30 @@ static bool start_server(struct running *running, struct err *err)
     return running->server != NULL;
 }
 
+static bool open_auth(struct running *running, struct err *err)
+{
+    const struct service_settings *settings = &running->settings;
+    struct auth_options options = {
+        .key_set_path = settings->auth_keys,
+        .issuer = settings->auth_issuer,
+        .audience = settings->auth_audience,
+        .leeway_us = settings->auth_leeway_us,
+        .allow_hs256 = settings->auth_hs256,
+        .cache_slots = (unsigned)settings->auth_cache,
+    };
+    if (strcmp(settings->auth, "off") == 0) {
+        log_event(LOG_LEVEL_WARN, "authentication_off",
+                  log_text("consequence", "whoever reaches this port may do everything"));
+        return true;
+    }
+    running->auth = auth_new(loop_clock(running->loop), &options, err);
+    return running->auth != NULL;
+}
+
 static bool start_all(struct running *running, struct err *err)
 {
     const struct service *service = running->service;
-    if (!open_pool(running, err))
+    if (!open_auth(running, err) || !service_trace_open(running, err) || !open_pool(running, err))
         return false;
     if (service->start) {
         running->context = service->start(running->loop, running->pool, running->schema, err);
@@ -155,16 +187,21 @@ int service_main(const struct service *service, int argc, char **argv)
     }
     if (!start_all(&running, &err))
         refuse(&running, &err);
-    app_on_stop(running.loop, running.settings.shutdown_grace_us + STOP_MARGIN_US, drain, &running);
+    app_on_stop(running.loop,
+                running.settings.shutdown_leave_us + running.settings.shutdown_grace_us +
+                    STOP_MARGIN_US,
+                drain, &running);
     running.readiness_timer =
         loop_timer_repeat(running.loop, READINESS_PERIOD_US, look_at_pool, &running);
     log_event(LOG_LEVEL_INFO, "listening", log_text("version", app_version),
               log_text("listen", running.settings.listen),
               log_int("port", rpc_server_port(running.server)),
-              log_text("metrics", running.settings.metrics_listen));
+              log_text("metrics", running.settings.metrics_listen),
+              log_int("metrics_port", app_metrics_port(running.metrics)));
     loop_run(running.loop);
     /* Now nothing calls back any more. */
     rpc_server_free(running.server);
+    auth_free(running.auth);
     loop_free(running.loop);
     schema_free(running.schema);
     return 0;

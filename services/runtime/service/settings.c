@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COMMON_LIMIT 16
+#define COMMON_LIMIT 24
 
 static size_t common_settings(const struct service *service, struct service_settings *s,
                               struct app_setting out[COMMON_LIMIT])
@@ -34,8 +34,49 @@ static size_t common_settings(const struct service *service, struct service_sett
          .kind = APP_BOOL,
          .default_text = "false",
          .ret_value = &s->allow_insecure,
-         .help = "listen on addresses that are not loopback although nothing authenticates "
-                 "callers yet"},
+         .help =
+             "listen on addresses that are not loopback although nothing is encrypted, and with "
+             "--auth off nobody is asked who they are"},
+        {.name = "auth",
+         .kind = APP_TEXT,
+         .default_text = "off",
+         .ret_value = &s->auth,
+         .help = "who may call: \"token\" (signed JWT bearer tokens, see --auth-keys) or \"off\" "
+                 "(everybody, as the platform's administrator)"},
+        {.name = "auth-keys",
+         .kind = APP_TEXT,
+         .ret_value = &s->auth_keys,
+         .help = "file with the JWK set that tokens are verified with (RS256, ES256, EdDSA); read "
+                 "again when it changes"},
+        {.name = "auth-issuer",
+         .kind = APP_TEXT,
+         .default_text = "dialplane",
+         .ret_value = &s->auth_issuer,
+         .help = "what a token's iss must be"},
+        {.name = "auth-audience",
+         .kind = APP_TEXT,
+         .default_text = "dialplane",
+         .ret_value = &s->auth_audience,
+         .help = "what a token's aud must be or contain"},
+        {.name = "auth-leeway",
+         .kind = APP_DURATION,
+         .default_text = "30s",
+         .minimum = 0,
+         .maximum = 300 * TIME_US_PER_SECOND,
+         .ret_value = &s->auth_leeway_us,
+         .help = "how far the clock of the tokens' issuer may be off, up to 5m"},
+        {.name = "auth-hs256",
+         .kind = APP_BOOL,
+         .default_text = "false",
+         .ret_value = &s->auth_hs256,
+         .help = "accept tokens signed with a shared secret (a key of type oct in --auth-keys)"},
+        {.name = "auth-cache",
+         .kind = APP_INT,
+         .default_text = "4096",
+         .minimum = 0,
+         .maximum = 1000000,
+         .ret_value = &s->auth_cache,
+         .help = "verified tokens that are remembered, up to 4 KB each; 0 to 1000000"},
         {.name = "read-connections",
          .kind = APP_INT,
          .default_text = "2",
@@ -79,6 +120,14 @@ static size_t common_settings(const struct service *service, struct service_sett
          .maximum = 600 * TIME_US_PER_SECOND,
          .ret_value = &s->shutdown_grace_us,
          .help = "time that calls under way get to finish at stop, up to 10m"},
+        {.name = "shutdown-leave",
+         .kind = APP_DURATION,
+         .default_text = "5s",
+         .minimum = 0,
+         .maximum = 600 * TIME_US_PER_SECOND,
+         .ret_value = &s->shutdown_leave_us,
+         .help = "before that, the longest time that those who watch this service's health "
+                 "(gateways that know another instance) get to move their calls there, up to 10m"},
         {.name = "migrate",
          .kind = APP_BOOL,
          .default_text = "true",
@@ -91,9 +140,27 @@ static size_t common_settings(const struct service *service, struct service_sett
          .help = "bring the database's schema up to date and exit"},
     };
     size_t count = sizeof(settings) / sizeof(settings[0]);
-    _Static_assert(sizeof(settings) / sizeof(settings[0]) <= COMMON_LIMIT, "raise COMMON_LIMIT");
+    _Static_assert(sizeof(settings) / sizeof(settings[0]) + APP_TRACE_SETTINGS <= COMMON_LIMIT,
+                   "raise COMMON_LIMIT");
     memcpy(out, settings, sizeof(settings));
-    return count;
+    app_trace_settings(out + count, &s->trace);
+    return count + APP_TRACE_SETTINGS;
+}
+
+static void check_auth(const struct service *service, const struct service_settings *settings)
+{
+    const char *why = NULL;
+
+    if (strcmp(settings->auth, "off") != 0 && strcmp(settings->auth, "token") != 0)
+        why = "--auth is \"token\" or \"off\"";
+    else if (strcmp(settings->auth, "token") == 0 && !settings->auth_keys)
+        why = "--auth token needs --auth-keys: the file with the keys that sign tokens";
+    else if (strcmp(settings->auth, "off") == 0 && settings->auth_keys)
+        why = "--auth-keys is given, but --auth is off: nobody would be asked for a token";
+    if (!why)
+        return;
+    fprintf(stderr, "%s: %s\n", service->process, why);
+    exit(2);
 }
 
 void service_configure(const struct service *service, int argc, char **argv,
@@ -118,6 +185,7 @@ void service_configure(const struct service *service, int argc, char **argv,
                 service->process);
         exit(2);
     }
+    check_auth(service, ret_settings);
     if (ret_settings->metrics_listen && strcmp(ret_settings->metrics_listen, "off") == 0)
         ret_settings->metrics_listen = NULL;
 }

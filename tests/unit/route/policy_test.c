@@ -133,14 +133,16 @@ static void test_identity(void **state)
     (void)state;
     virtual_clock_init(&clock, 1768642200123456);
     entropy_init_seeded(&entropy, 1);
-    identity_init(&identity, STR_LITERAL("a-1.b/c"), str_from(parent), &clock.clock, &entropy);
+    identity_init(&identity, STR_LITERAL("a-1.b/c"), str_from(parent), NULL, &clock.clock,
+                  &entropy);
     assert_string_equal(identity.request_id, "a-1.b/c");
     assert_string_equal(identity.trace_id, "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_memory_equal(identity.traceparent, parent, 36);
     assert_memory_not_equal(identity.traceparent + 36, parent + 36, 16);
     assert_string_equal(identity.traceparent + 52, "-00");
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        identity_init(&identity, STR_LITERAL("not safe"), str_from(bad[i]), &clock.clock, &entropy);
+        identity_init(&identity, STR_LITERAL("not safe"), str_from(bad[i]), NULL, &clock.clock,
+                      &entropy);
         assert_memory_equal(identity.request_id, "019bcb4a-423b-7", 15);
         assert_int_equal(identity.request_id_length, 36);
         assert_string_not_equal(identity.trace_id, "4bf92f3577b34da6a3ce929d0e0e4736");
@@ -148,7 +150,7 @@ static void test_identity(void **state)
     }
     /* A later version may carry more. */
     identity_init(&identity, (struct str){NULL, 0},
-                  STR_LITERAL("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what"),
+                  STR_LITERAL("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what"), NULL,
                   &clock.clock, &entropy);
     assert_string_equal(identity.trace_id, "4bf92f3577b34da6a3ce929d0e0e4736");
 }

@@ -69,6 +69,8 @@ class FakeService(grpc.GenericRpcHandler):
             return self.behaviours[method](message, context)
 
         def call_stream(message, context):
+            if method not in self.behaviours:
+                context.abort(grpc.StatusCode.UNIMPLEMENTED, "no behaviour")
             self.calls.append((method, message, dict(context.invocation_metadata())))
             yield from self.behaviours[method](message, context)
 

@@ -1,0 +1,70 @@
+/* clients/c internal: what the files of the library share. */
+#ifndef DIALPLANE_CLIENT_INTERNAL_H
+#define DIALPLANE_CLIENT_INTERNAL_H
+
+#include "dialplane.h"
+
+#include <grpc/grpc.h>
+#include <pthread.h>
+
+/* Largest answer accepted. protobuf-c itself has no depth limit; answers come from our own
+ * services, so the size alone bounds the harm. */
+#define RECEIVE_LIMIT_BYTES (16 * 1024 * 1024)
+
+/* A call under way, so that shutdown can cancel it. */
+struct running {
+    grpc_call *call;
+    struct running *next, **link;
+};
+
+struct dialplane_client {
+    grpc_channel *channel;
+    bool fail_fast;
+    grpc_slice authorization; /* "Bearer …"; empty: none */
+    pthread_mutex_t lock;     /* guards what follows */
+    struct running *calls;
+    bool is_shut_down;
+};
+
+/* Lists the call for shutdown; false when the client has been shut down. */
+bool client_enlist(struct dialplane_client *client, struct running *running);
+void client_delist(struct dialplane_client *client, struct running *running);
+/* SEND_INITIAL_METADATA with what every call of this client carries. metadata has room for
+ * CLIENT_METADATA and must stay until the operation has ended. */
+#define CLIENT_METADATA 2
+grpc_op client_initial_metadata(const struct dialplane_client *client,
+                                enum dialplane_call_mode mode, grpc_metadata *metadata);
+
+grpc_call *client_create_call(struct dialplane_client *client, const char *path,
+                              gpr_timespec deadline, grpc_completion_queue *queue);
+
+gpr_timespec deadline_after(unsigned milliseconds);
+grpc_byte_buffer *bytes_pack(const void *message, size_t size);
+grpc_byte_buffer *message_pack(const ProtobufCMessage *message);
+ProtobufCMessage *message_unpack(grpc_byte_buffer *buffer,
+                                 const ProtobufCMessageDescriptor *descriptor);
+/* False: no memory. */
+bool bytes_unpack(grpc_byte_buffer *buffer, struct dialplane_bytes *ret_bytes);
+
+void error_set(struct dialplane_error *error, int code, const char *message);
+void error_set_from_status(struct dialplane_error *error, grpc_status_code code, grpc_slice details,
+                           const grpc_metadata_array *trailing);
+
+/* One unary call: what its batch of operations reads from and writes to. */
+struct exchange {
+    struct running running;
+    grpc_metadata_array initial, trailing;
+    grpc_metadata metadata[CLIENT_METADATA];
+    grpc_byte_buffer *sent, *received;
+    grpc_status_code status;
+    grpc_slice details;
+};
+/* Takes `sent`. False, with *error set and nothing to undo but exchange_done(): not started. */
+bool exchange_start(struct exchange *exchange, struct dialplane_client *client, const char *path,
+                    grpc_byte_buffer *sent, enum dialplane_call_mode mode, unsigned deadline_ms,
+                    grpc_completion_queue *queue, void *tag, struct dialplane_error *error);
+/* After the tag has come: false when the call failed. */
+bool exchange_succeeded(const struct exchange *exchange, struct dialplane_error *error);
+void exchange_done(struct exchange *exchange, struct dialplane_client *client);
+
+#endif

@@ -1,0 +1,89 @@
+/* dialplane-token: makes a local key pair, and prints tokens signed with it. */
+#include "app/app.h"
+#include "token/token.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int main(int argc, char **argv)
+{
+    const char *key_path, *set_path;
+    struct issue issue = {0};
+    struct err err = {0};
+    bool make;
+    const struct app_setting settings[] = {
+        {.name = "key",
+         .kind = APP_TEXT,
+         .own = true,
+         .default_text = "token-key.pem",
+         .ret_value = &key_path,
+         .help = "file with the private key"},
+        {.name = "keys",
+         .kind = APP_TEXT,
+         .own = true,
+         .default_text = "token-keys.json",
+         .ret_value = &set_path,
+         .help = "file with the JWK set that services are given as --auth-keys"},
+        {.name = "make-key",
+         .kind = APP_BOOL,
+         .own = true,
+         .default_text = "false",
+         .ret_value = &make,
+         .help = "make both files where they are missing, and no token"},
+        {.name = "role",
+         .kind = APP_TEXT,
+         .own = true,
+         .default_text = "platform",
+         .ret_value = &issue.roles,
+         .help = "platform, admin, manager, viewer or agent, or a comma list"},
+        {.name = "company",
+         .kind = APP_TEXT,
+         .own = true,
+         .ret_value = &issue.company_id,
+         .help = "id of the company that the token is for; every role but platform needs it"},
+        {.name = "subject",
+         .kind = APP_TEXT,
+         .own = true,
+         .default_text = "local",
+         .ret_value = &issue.subject,
+         .help = "who it is for, for the logs of who did what"},
+        {.name = "issuer",
+         .kind = APP_TEXT,
+         .own = true,
+         .default_text = "dialplane",
+         .ret_value = &issue.issuer,
+         .help = "what services expect as --auth-issuer"},
+        {.name = "audience",
+         .kind = APP_TEXT,
+         .own = true,
+         .default_text = "dialplane",
+         .ret_value = &issue.audience,
+         .help = "what services expect as --auth-audience"},
+        {.name = "expires",
+         .kind = APP_DURATION,
+         .own = true,
+         .default_text = "12h",
+         .minimum = TIME_US_PER_SECOND,
+         .maximum = 366 * 24 * 3600 * TIME_US_PER_SECOND,
+         .ret_value = &issue.lifetime_us,
+         .help = "how long it is good, 1s to 366 days"},
+    };
+    app_configure("dialplane-token", "Makes a key pair for tokens, and tokens.", settings,
+                  sizeof(settings) / sizeof(settings[0]), argc, argv);
+    if (make) {
+        if (key_pair_make(key_path, set_path, &err))
+            return 0;
+    } else {
+        EVP_PKEY *key = key_pair_read(key_path, &err);
+        issue.now_us = clock_system()->wall_us(clock_system());
+        char *token = key ? issue_token(key, &issue, &err) : NULL;
+        EVP_PKEY_free(key);
+        if (token) {
+            puts(token);
+            free(token);
+            return 0;
+        }
+    }
+    fprintf(stderr, "dialplane-token: %s\n", err.message);
+    return 1;
+}

@@ -1,0 +1,244 @@
+"""The examples of /openapi.json: one tour through every operation, with real requests and the answers that came.
+
+A new method needs one step here (a line `tour.do("<Method>", …)`); then record, build again, and commit the new file:
+
+    DIALPLANE_RECORD_EXAMPLES=1 ./dev test contract/openapi
+
+test_openapi.py makes the same tour with every run and says which operation has no step, no example, or one that has become untrue."""
+
+import json
+import re
+import uuid
+
+from agents import psql
+from conftest import ROOT, SKILLBASE_CONFIG, wait_until
+
+FOLDER = ROOT / "gateway" / "pages" / "examples"
+# Bodies have every key that has a default: some generators of clients ask for them.
+CONFIG = {**SKILLBASE_CONFIG, "tools": [{"enabled": True, "config": {}, **tool} for tool in SKILLBASE_CONFIG["tools"]]}
+CONTACTS = ("phone_number,name,priority,favourite\n+12015550123,Anna Example,5,haircut\n+12015550124,Ben Example,,colour\n"
+            "+12015550125,Cleo Example,,\nnobody,Dora Example,,\n")
+
+
+class Tour:
+    """Walks through the API and keeps what was asked and answered: steps[operationId] = {"path.id": …, "request": …, "answer": …}."""
+
+    def __init__(self, platform, api, document, unique):
+        self.platform, self.api, self.document = platform, api, document
+        self.unique = unique  # appended to what must be unique; "" when the examples are recorded
+        self.steps = {}
+
+    def do(self, operation, status=None, path=None, query=None, **request):
+        """One operation; json=, content= or files= is its body. What it answered, decoded."""
+        if operation not in self.document.operations:
+            return None  # a method of another time: test_openapi.py complains about what is left over
+        verb, template, described = self.document.operations[operation]
+        path = path or {}
+        url = re.sub(r"\{(\w+)\}", lambda match: str(path[match.group(1)]), template)
+        answer = self.api.request(verb.upper(), url, params=query, **request)
+        expected = status or next(int(code) for code in described["responses"] if code.startswith("2"))
+        assert answer.status_code == expected, f"{operation}: {answer.status_code} {answer.text}"
+        step = self.steps.setdefault(operation, {})
+        value = answer.json() if answer.content else None
+        if expected >= 400:
+            step["conflict"] = value
+            return value
+        step.update({f"path.{name}": value for name, value in path.items()})
+        if "json" in request:
+            step["request"] = request["json"]
+        elif "content" in request:
+            step["request"] = request["content"]
+        if value is not None:
+            step["answer"] = value
+        return value
+
+    def watch(self, operation, call):
+        """Both kinds of stream of a call that has ended, to their end."""
+        _, template, _ = self.document.operations[operation]
+        step = self.steps.setdefault(operation, {"path.call_id": call})
+        for part, kind in (("lines", "application/x-ndjson"), ("events", "text/event-stream")):
+            with self.api.client.stream("GET", template.replace("{call_id}", call), headers={"accept": kind}) as answer:
+                assert answer.status_code == 200 and answer.headers["content-type"] == kind
+                step[part] = answer.read().decode()
+
+    def problem(self, status, verb, path, **request):
+        answer = self.api.request(verb, path, **request)
+        assert answer.status_code == int(status), answer.text
+        self.steps.setdefault("Problem", {})[status] = answer.json()
+
+
+def companies(tour):
+    body = {"name": f"Glamour{tour.unique}", "slug": f"glamour{tour.unique}", "description": "Two salons in the city",
+            "settings": {"locale": "en"}, "limits": {"monthly_calls": 20000}, "is_active": True}
+    company = tour.do("CreateCompany", json=body)
+    tour.do("CreateCompany", 409, json=body)
+    where = {"id": company["id"]}
+    other = tour.api.company()
+    tour.do("UpdateCompany", 409, path=where, json={"slug": other["slug"]})
+    tour.do("UpdateCompany", path=where, json={"description": "Three salons in the city"})
+    tour.do("GetCompany", path=where)
+    tour.do("ListCompanies", query={"limit": 1})
+    return company
+
+
+def skillbases(tour, company):
+    body = {"company_id": company["id"], "name": "Booking", "slug": "booking", "description": "Reminds of appointments", "config": CONFIG,
+            "is_active": True, "is_published": True}
+    skillbase = tour.do("CreateSkillbase", json=body)
+    tour.do("CreateSkillbase", 409, json=body)
+    where = {"id": skillbase["id"]}
+    other = tour.api.skillbase(company)
+    tour.do("UpdateSkillbase", 409, path=where, json={"slug": other["slug"]})
+    tour.api.ok("DELETE", f"/api/skillbases/{other['id']}", 204)
+    cooler = {**CONFIG, "llm": {**CONFIG["llm"], "temperature": 0.3}}
+    tour.do("UpdateSkillbase", path=where, json={"config": cooler})
+    tour.do("ListSkillbaseVersions", path=where)
+    tour.do("GetSkillbaseVersion", path={**where, "version": 1})
+    tour.do("RollbackSkillbase", path=where, json={"version": 1})
+    tour.do("GetSkillbase", path=where)
+    tour.do("GetSkillbaseForCall", path=where)
+    tour.do("ListSkillbases", query={"company_id": company["id"]})
+    tour.do("ValidateSkillbaseConfig", json={"config": {**CONFIG, "flow": {
+        "type": "graph", "states": ["greeting", "goodbye", {"id": "lost", "name": "Nobody comes here"}],
+        "transitions": [{"from_state": "greeting", "to_state": "goodbye"}]}}})
+    return tour.do("GetSkillbase", path=where)
+
+
+def suppressions(tour, company):
+    where = {"company_id": company["id"]}
+    body = {"phone_number": "+12015550199", "reason": "Asked in writing"}
+    added = tour.do("CreateSuppression", path=where, json=body)
+    tour.do("CreateSuppression", 409, path=where, json=body)
+    tour.do("UploadSuppressions", path=where, content="phone_number,reason\n+12015550198,\n+4990*,premium numbers\n",
+            headers={"content-type": "text/csv"})
+    tour.do("ListSuppressions", path=where)
+    tour.do("GetSuppression", path={**where, "id": added["id"]})
+    tour.do("DeleteSuppression", path={**where, "id": added["id"]})
+
+
+def campaigns(tour, company, skillbase):
+    campaign = tour.do("CreateCampaign", json={
+        "company_id": company["id"], "skillbase_id": skillbase["id"], "name": "Reminders", "description": "A day before each appointment",
+        "daily_start_time": "00:00", "daily_end_time": "00:00", "timezone": "Europe/Berlin", "days_of_week": [], "max_concurrent_calls": 20,
+        "calls_per_minute": 600, "max_retries": 1, "retry_delay_minutes": 45, "on_unknown": "hold",
+        "retry_policy": {"busy": {"delay_minutes": 5, "max_attempts": 2}}})
+    where = {"id": campaign["id"]}
+    tour.do("StartCampaign", 409, path=where)  # there are no tasks yet
+    tour.do("UploadCallList", path={"campaign_id": campaign["id"]}, content=CONTACTS, headers={"content-type": "text/csv"})
+    tour.do("UpdateCampaign", path=where, json={"calls_per_minute": 60000, "retry_delay_minutes": 60})
+    tour.do("SimulateCampaign", path=where, json={"mean_call_seconds": 90, "mean_ring_seconds": 20, "share_answered": 0.5})
+    tour.do("StartCampaign", path=where)
+    tour.do("PauseCampaign", path=where)
+    tour.do("PauseCampaign", 409, path=where)
+    tour.do("StartCampaign", path=where)
+    tour.do("GetCampaign", path=where)
+    tour.do("ListCampaigns", query={"company_id": company["id"]})
+    return campaign
+
+
+def dispatch(tour, campaign):
+    """One call that is answered, and one whose agent is lost: (the first call's claim, the second's)."""
+    claim = {"worker_id": "agent-1", "wait_ms": 10000, "campaign_id": campaign["id"]}
+    lost = tour.do("ClaimTasks", json={**claim, "max": 1})["tasks"][0]
+    tour.do("BeginDial", path={"call_id": lost["call_id"]}, json={"fence": lost["fence"]})
+    psql(tour.platform, f"update live_calls set lease_until = now() - interval '1 second' where call_id = '{lost['call_id']}'")
+    task = {"campaign_id": campaign["id"], "id": lost["task_id"]}
+    wait_until(lambda: tour.do("GetTask", path=task)["status"] == "unknown", what="the lost call's end")
+    tour.do("SettleTask", path=task, json={"disposition": "no_answer", "error_message": "The person says that it rang once"})
+    tour.do("SettleTask", 409, path=task, json={"disposition": "answered"})
+
+    held = tour.do("ClaimTasks", json={**claim, "max": 1})["tasks"][0]
+    call, fence = {"call_id": held["call_id"]}, {"fence": held["fence"]}
+    tour.do("BeginDial", path=call, json=fence)
+    tour.do("BeginDial", 409, path=call, json={"fence": held["fence"] + 1})
+    tour.do("ReportProgress", path=call, json={**fence, "stage": "ringing"})
+    tour.do("ReportProgress", path=call, json={**fence, "stage": "answered"})
+    tour.do("ReportProgress", 409, path=call, json={"fence": held["fence"] + 1, "stage": "answered"})
+    tour.do("Heartbeat", json={"worker_id": "agent-1", "calls": [{**call, **fence}]})
+    return held
+
+
+def analytics(tour, company, skillbase, campaign, held):
+    call = {"call_id": held["call_id"]}
+    at = [held["lease_expires_at"][:19] + f".{i}00000Z" for i in range(4)]
+    started = {"seq": 1, "occurred_at": at[0], "started": {
+        "company_id": company["id"], "skillbase_id": skillbase["id"], "skillbase_version": held["skillbase_version"], "campaign_id": campaign["id"],
+        "task_id": held["task_id"], "phone_number": held["phone_number"]}}
+    said = [{"seq": 2, "occurred_at": at[1], "turn": {
+                "turn_index": 0, "role": "assistant", "content": "Hello, this is the salon. Does tomorrow at three still suit you?", "state_id": "greeting",
+                "latency_llm": 310.5, "ttfb_tts": 120, "eou_latency": 512, "llm_input_tokens": 900, "llm_output_tokens": 18, "tts_characters": 63}},
+            {"seq": 3, "occurred_at": at[2], "turn": {
+                "turn_index": 1, "role": "user", "content": "Yes, see you then.", "ttfb_stt": 85, "stt_duration_sec": 1.75}}]
+    ended = {"seq": 4, "occurred_at": at[3], "finished": {
+        "status": "completed", "outcome": "success", "outcome_confidence": 0.97, "outcome_reason": "Confirmed", "sentiment_score": 0.8}}
+    tour.do("ReportCallEventBatch", path=call, json={"events": [started, *said, ended]})
+    tour.do("ReportCallEventBatch", 409, path=call, json={"events": [{**ended, "seq": 9}]})
+    tour.do("FinishTask", path=call, json={"fence": held["fence"], "disposition": "answered", "outcome": "success"})
+    tour.do("FinishTask", 409, path=call, json={"fence": held["fence"], "disposition": "busy"})
+    tour.watch("WatchCall", held["call_id"])
+    tour.watch("WatchCall2", held["call_id"])
+    one = {"id": held["call_id"]}
+    tour.do("GetCall", path=one)
+    tour.do("GetCallMetrics", path=one)
+    mine = {"campaign_id": campaign["id"]}
+    day = held["lease_expires_at"][:10]
+    tour.do("ListCalls", query=mine)
+    tour.do("GetMetrics", query=mine)
+    tour.do("GetMetricsTimeSeries", query={**mine, "start_date": day, "end_date": day})
+
+
+def tasks(tour, campaign, held):
+    where = {"campaign_id": campaign["id"]}
+    task = {**where, "id": held["task_id"]}
+    tour.do("ListTasks", path=where)
+    tour.do("GetTask", path=task)
+    tour.do("ListAttempts", path=task)
+    tour.do("ExplainTask", path=task)
+
+
+def ends(tour, company, skillbase, campaign):
+    tour.do("CancelCampaign", path={"id": campaign["id"]})
+    tour.do("CancelCampaign", 409, path={"id": campaign["id"]})
+    tour.do("UploadCallList", 409, path={"campaign_id": campaign["id"]}, content=CONTACTS, headers={"content-type": "text/csv"})
+    tour.do("DeleteCampaign", path={"id": campaign["id"]})
+    tour.do("UpdateSkillbase", path={"id": skillbase["id"]}, json={"is_published": False})
+    tour.do("GetSkillbaseForCall", 409, path={"id": skillbase["id"]})
+    tour.do("DeleteSkillbase", path={"id": skillbase["id"]})
+    tour.do("DeleteCompany", path={"id": company["id"]})
+
+
+def problems(tour, company):
+    nobody = "/api/companies/01890000-0000-7000-8000-000000000000"
+    there = f"/api/companies/{company['id']}"
+    tour.problem("400", "POST", "/api/companies", json={"name": "", "slug": "No spaces, please"})
+    tour.problem("404", "GET", nobody)
+    tour.problem("406", "GET", nobody, headers={"accept": "text/html"})
+    tour.problem("412", "PUT", there, json={"description": "Mine"}, headers={"if-match": '"an-older-tag"'})
+    tour.problem("413", "POST", "/api/companies", content=b" " * (2 << 20), headers={"content-type": "application/json"})
+    tour.problem("415", "POST", "/api/companies", content="name=Glamour", headers={"content-type": "application/x-www-form-urlencoded"})
+
+
+def run(platform, api, document, unique=None):
+    """The whole tour; gives its steps."""
+    tour = Tour(platform, api, document, f"-{uuid.uuid4().hex[:12]}" if unique is None else unique)
+    company = companies(tour)
+    skillbase = skillbases(tour, company)
+    suppressions(tour, company)
+    campaign = campaigns(tour, company, skillbase)
+    held = dispatch(tour, campaign)
+    analytics(tour, company, skillbase, campaign, held)
+    tasks(tour, campaign, held)
+    problems(tour, company)
+    ends(tour, company, skillbase, campaign)
+    return tour.steps
+
+
+def write(steps):
+    """Into the tree, one member a line, as gateway/pages/openapi_examples.c reads them."""
+    FOLDER.mkdir(exist_ok=True)
+    for old in FOLDER.glob("*.json"):
+        if old.stem not in steps:
+            old.unlink()
+    for operation, step in steps.items():
+        lines = ",\n".join(f'"{part}": {json.dumps(value, ensure_ascii=False)}' for part, value in step.items())
+        (FOLDER / f"{operation}.json").write_text(f"{{\n{lines}\n}}\n")
