@@ -61,6 +61,20 @@ class Tour:
                 assert answer.status_code == 200 and answer.headers["content-type"] == kind
                 step[part] = answer.read().decode()
 
+    def glance(self, operation, query):
+        """Both kinds of stream of figures, which never ends: its first two messages."""
+        _, template, _ = self.document.operations[operation]
+        step = self.steps.setdefault(operation, {})
+        for part, kind, end in (("lines", "application/x-ndjson", "\n"), ("events", "text/event-stream", "\n\n")):
+            with self.api.client.stream("GET", template, params=query, headers={"accept": kind}) as answer:
+                assert answer.status_code == 200 and answer.headers["content-type"] == kind
+                text = ""
+                for piece in answer.iter_text():
+                    text += piece
+                    if text.count(end) >= 2:
+                        break
+                step[part] = "".join(message + end for message in text.split(end)[:2])
+
     def problem(self, status, verb, path, **request):
         answer = self.api.request(verb, path, **request)
         assert answer.status_code == int(status), answer.text
@@ -177,6 +191,8 @@ def analytics(tour, company, skillbase, campaign, held):
     tour.do("FinishTask", 409, path=call, json={"fence": held["fence"], "disposition": "busy"})
     tour.watch("WatchCall", held["call_id"])
     tour.watch("WatchCall2", held["call_id"])
+    tour.glance("WatchLive", {"campaign_id": campaign["id"]})
+    tour.glance("WatchLive2", {"campaign_id": campaign["id"]})
     one = {"id": held["call_id"]}
     tour.do("GetCall", path=one)
     tour.do("GetCallMetrics", path=one)
