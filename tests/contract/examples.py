@@ -187,11 +187,6 @@ def dispatch(tour, campaign):
     tour.do("SettleTask", path=task, json={"disposition": "no_answer", "error_message": "The person says that it rang once"})
     tour.do("SettleTask", 409, path=task, json={"disposition": "answered"})
 
-    several = tour.do("ClaimTasks", json={**claim, "max": 1})["tasks"]
-    calls = [{"call_id": one["call_id"], "fence": one["fence"]} for one in several]
-    tour.do("BeginDialBatch", json={"calls": calls})
-    tour.do("FinishTaskBatch", json={"calls": [{**one, "disposition": "busy", "outcome": "busy"} for one in calls]})
-
     held = tour.do("ClaimTasks", json={**claim, "max": 1})["tasks"][0]
     call, fence = {"call_id": held["call_id"]}, {"fence": held["fence"]}
     tour.do("BeginDial", path=call, json=fence)
