@@ -94,7 +94,7 @@ struct rpc_server {
     bool stopping;  /* told to: new streams are refused, calls are still taken */
     bool shut_down; /* core has been told */
     bool core_is_down, stop_is_over;
-    struct loop_timer *leave_timer;
+    struct loop_timer *leave_timer, *goodbye_timer;
     struct rpc_tag shutdown_tag;
     struct loop_timer *grace_timer;
     void (*stopped)(void *context);

@@ -19,6 +19,10 @@
  * happen. */
 #define HARD_LIMIT_US (5 * TIME_US_PER_SECOND)
 
+/* For GOAWAY, and the last answers, to arrive before a connection is closed under an idle client.
+ */
+#define GOODBYE_US (500 * INT64_C(1000))
+
 static void set_defaults(struct rpc_options *options)
 {
     if (!options->armed_requests)
@@ -219,6 +223,8 @@ static void finish_stop(struct rpc_server *server)
     if (server->stop_is_over)
         return;
     server->stop_is_over = true;
+    loop_timer_cancel(server->goodbye_timer);
+    server->goodbye_timer = NULL;
     loop_timer_cancel(server->grace_timer);
     server->grace_timer = NULL;
     loop_defer(server->loop, tell_stopped, server);
@@ -234,8 +240,20 @@ static void on_queue_ended(struct loop_letter *letter)
     rpc_server_progress(server);
 }
 
+/* Clients that are idle have had time to read the GOAWAY; some of them, python-grpcio's above all,
+ * look only every five seconds. No call is under way: nothing of theirs is lost. */
+static void on_goodbye_over(void *context)
+{
+    struct rpc_server *server = context;
+    server->goodbye_timer = NULL;
+    if (server->core && !server->core_is_down)
+        grpc_server_cancel_all_calls(server->core);
+}
+
 void rpc_server_progress(struct rpc_server *server)
 {
+    if (server->shut_down && !server->core_is_down && !server->core_calls && !server->goodbye_timer)
+        server->goodbye_timer = loop_timer_start(server->loop, GOODBYE_US, on_goodbye_over, server);
     if (server->core && server->core_is_down && !server->arms_out && !server->core_calls) {
         grpc_server_destroy(server->core);
         server->core = NULL;
@@ -251,6 +269,8 @@ static void on_down(struct rpc_tag *tag, bool success)
     struct rpc_server *server = RPC_CONTAINER(tag, struct rpc_server, shutdown_tag);
     (void)success;
     server->core_is_down = true;
+    loop_timer_cancel(server->goodbye_timer);
+    server->goodbye_timer = NULL;
     rpc_server_progress(server);
 }
 
