@@ -69,6 +69,7 @@ static void reset_answer(struct upstream_call *call)
     call->sent = 0;
     call->prefix_length = 0;
     call->message_size = 0;
+    call->held_bytes = 0;
     buf_reset(&call->in);
     call->has_reply = call->headers_seen = call->status_seen = call->headers_sent = false;
     call->http_status = call->grpc_status = call->retry_after = 0;
@@ -149,6 +150,17 @@ size_t upstream_call_send(struct upstream_call *call, struct str message)
     if (upstream_call_waiting(call) >= SEND_LOW_WATER)
         call->blocked = true;
     return upstream_call_waiting(call);
+}
+
+void upstream_call_release(struct upstream_call *call)
+{
+    struct channel *connection = call->connection;
+
+    if (call->finished || !connection || connection->state == DEAD || !call->held_bytes)
+        return;
+    nghttp2_session_consume_stream(connection->session, call->stream_id, call->held_bytes);
+    call->held_bytes = 0;
+    channel_schedule_flush(connection);
 }
 
 void upstream_call_half_close(struct upstream_call *call)

@@ -105,6 +105,7 @@ struct upstream_call {
     unsigned prefix_length;
     uint32_t message_size;
     struct buf in;
+    size_t held_bytes; /* come, and their window not given back */
     bool has_reply, headers_seen, finished, busy, status_seen;
     unsigned http_status;
     unsigned grpc_status;

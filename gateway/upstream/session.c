@@ -81,7 +81,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 }
 
 /* Both windows open again at once: what a call may hold is bounded by the limits on messages and by
- * who watches. */
+ * who watches. Only a call that holds keeps its own stream's: the connection's is everybody's. */
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
                    size_t length, void *user_data)
 {
@@ -90,7 +90,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
     (void)flags;
     (void)user_data;
     nghttp2_session_consume_connection(session, length);
-    nghttp2_session_consume_stream(session, stream_id, length);
+    if (call && call->request.holds)
+        call->held_bytes += length;
+    else
+        nghttp2_session_consume_stream(session, stream_id, length);
     if (call)
         call_feed(call, (struct str){(const char *)data, length});
     return 0;

@@ -24,6 +24,7 @@
 #define SUPPRESSIONS_SCOPE "suppressions/"
 
 struct claim_queue;
+struct jobs;
 struct upload_workers;
 struct upkeep;
 
@@ -37,7 +38,12 @@ struct campaign_service {
     struct upload_workers *workers; /* threads that read call lists */
     struct upkeep *upkeep;          /* sweeps each second */
     int64_t lease_us;
+    struct jobs *jobs; /* uploads that are worked through later */
     int64_t upload_row_limit, upload_byte_limit;
+    int64_t upload_time_us;     /* longest time of one upload */
+    int64_t upload_lease_us;    /* how long a silent upload counts as under way */
+    int64_t upload_errors_kept; /* rejected rows of one upload */
+    int64_t idempotency_us;     /* how long a key is remembered */
     const char *default_region; /* NULL: none */
 };
 
@@ -79,6 +85,7 @@ enum campaign_column {
     CAMPAIGN_CANCELLED,
     CAMPAIGN_ON_UNKNOWN,
     CAMPAIGN_RETRY_POLICY,
+    CAMPAIGN_DEFAULT_REGION,
     CAMPAIGN_COLUMNS, /* first column after them */
 };
 
@@ -99,6 +106,7 @@ enum task_column {
     TASK_TIMEZONE,
     TASK_CREATED_AT,
     TASK_UPDATED_AT,
+    TASK_PHONE_TEXT,
     TASK_COLUMNS,
 };
 

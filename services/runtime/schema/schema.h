@@ -121,6 +121,12 @@ struct schema_binding {
     bool body_whole;                       /* body: "*" */
 };
 
+/* A header of the HTTP request that becomes a field. */
+struct schema_header {
+    const char *name; /* in lower case */
+    const struct schema_field *field;
+};
+
 struct schema_method {
     const char *name; /* "GetSkillbase" */
     const char *path; /* "/dialplane.v1.SkillbaseService/GetSkillbase" */
@@ -134,6 +140,12 @@ struct schema_method {
     const struct schema_field *stream_cursor; /* field of input, or NULL */
     uint32_t timeout_ms;                      /* 0: not said */
     bool websocket;
+    struct schema_header *headers;
+    size_t header_count;
+    const struct schema_field *async_field;   /* set by "Prefer: respond-async"; NULL: none */
+    const char *async_location;               /* of the 202 that answers it; NULL: none */
+    const char *download_type;                /* server-streaming: a file; NULL: messages */
+    const struct schema_field *download_data; /* the bytes of it in output; NULL: messages */
     const char **error_reasons;
     size_t error_reason_count;
     const char *comment;
