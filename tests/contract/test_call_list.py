@@ -87,6 +87,7 @@ def test_contacts_csv(api, campaign):
     answer = api.upload(campaign, (SAMPLES / "contacts.csv").read_bytes())
     assert uuid.UUID(answer.pop("upload_id")).version == 7
     messages = answer.pop("errors")
+    assert (answer.pop("updated"), answer.pop("campaign_id"), answer.pop("state")) == (0, campaign["id"], "completed")
     assert answer == {"total": len(found) + len(errors) + duplicates, "created": len(found), "error_count": len(errors), "duplicates": duplicates}
     assert [int(re.match(r"Row (\d+): ", m).group(1)) for m in messages] == errors
     assert "Row 9: phone_number is empty" in messages
