@@ -52,6 +52,14 @@ static const struct app_setting settings[] = {
      &connection_limit, 1, 1000000},
     {"live-buffer", APP_SIZE, "1MB", "history kept of each watched stream, 16KB to 64MB", true,
      false, &gateway.options.live_buffer_bytes, 16 << 10, 64 << 20},
+    {"live-stall", APP_DURATION, "5s",
+     "a watcher further behind than the history that takes nothing for so long is closed, 100ms to "
+     "5m",
+     true, false, &gateway.options.live_stall_us, 100000, 300000000},
+    {"live-behind", APP_INT, "256",
+     "watchers of each thread that may be further behind than the history and catch up on streams "
+     "of their own, 0 to 100000; more are closed",
+     true, false, &gateway.options.live_behind, 0, 100000},
     {"keep-alive", APP_DURATION, "75s", "an idle connection is closed after this, 1s to 1h", true,
      false, &keep_alive_us, 1000000, 3600000000},
     {"grace", APP_DURATION, "10s", "time for requests under way at stop, 0s to 5m", true, false,

@@ -23,7 +23,7 @@ dialplane_gateway_part(call
   SOURCES download.c request.c stats.c unary.c upload.c
   LINK dialplane_gateway_upstream dialplane_gateway_route dialplane_gateway_http)
 dialplane_gateway_part(live
-  SOURCES event.c hub.c socket.c stream.c watch.c
+  SOURCES behind.c event.c history.c hub.c socket.c stream.c watch.c
   LINK dialplane_gateway_call)
 
 set(pages_c ${CMAKE_CURRENT_BINARY_DIR}/gateway_pages.c)

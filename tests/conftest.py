@@ -139,6 +139,12 @@ def wait_until(condition, seconds=30, what="the condition"):
         time.sleep(0.05)
 
 
+def pytest_runtest_logreport(report):
+    """A test that is run again must not hide why: its first failure is shown at once."""
+    if report.outcome == "rerun":
+        print(f"\n{report.nodeid} failed and is run again:\n{report.longreprtext}", flush=True)
+
+
 @pytest.fixture(scope="session")
 def platform():
     running = os.environ.get("DIALPLANE_TEST_PLATFORM")

@@ -42,7 +42,7 @@ static void on_drained(struct exchange *exchange)
         return;
     download->blocked = false;
     if (request->call)
-        upstream_call_release(request->call);
+        upstream_call_pause(request->call, false);
 }
 
 /* "attachment; filename=\"tasks.csv\"": the last part of the path, which is a literal. */
@@ -115,12 +115,13 @@ static void on_message(struct upstream_call *call, struct str message)
         cut_off(download);
         return;
     }
-    if (data.length) {
-        download->blocked = exchange_write(request->exchange, bytes) > WAITING_LIMIT;
-        shared_bytes_unref(bytes);
+    if (!data.length)
+        return;
+    if (exchange_write(request->exchange, bytes) > WAITING_LIMIT && !download->blocked) {
+        download->blocked = true;
+        upstream_call_pause(call, true);
     }
-    if (!download->blocked)
-        upstream_call_release(call);
+    shared_bytes_unref(bytes);
 }
 
 static void on_done(struct upstream_call *call, const struct err *status)
@@ -168,7 +169,6 @@ void download_start(struct request *request)
         !unary_transcode(request, (struct str){NULL, 0}, &upstream.message))
         return;
     upstream.timeout_us = 0; /* it lasts as long as the client reads */
-    upstream.holds = true;
     request->call = upstream_call_start(request->worker->route_upstreams[request->route->index],
                                         &upstream, &download_handler, request);
     if (!request->call)

@@ -23,6 +23,8 @@ struct gateway_options {
     int64_t timeout_us;         /* of calls whose method names none */
     int64_t max_in_flight;      /* requests under way, each thread */
     int64_t live_buffer_bytes;  /* events kept for each watched stream */
+    int64_t live_stall_us; /* a watcher that holds up others, or fell behind, and takes nothing */
+    int64_t live_behind;   /* watchers of each thread that may catch up by themselves */
     bool access_log;
 };
 

@@ -55,4 +55,6 @@ void stats_add(struct stats *sum, const struct stats *stats)
     sum->live_watchers += stats->live_watchers;
     sum->live_events += stats->live_events;
     sum->live_cut += stats->live_cut;
+    sum->live_behind += stats->live_behind;
+    sum->live_resumed += stats->live_resumed;
 }

@@ -27,6 +27,7 @@ struct stats {
     uint64_t bytes_sent;
     uint64_t in_flight;
     uint64_t live_streams, live_watchers, live_events, live_cut;
+    uint64_t live_behind, live_resumed; /* now; ever */
 };
 
 /* route_count: of the router. */

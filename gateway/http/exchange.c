@@ -320,6 +320,12 @@ size_t exchange_write(struct exchange *exchange, struct shared_bytes *bytes)
     return waiting;
 }
 
+size_t exchange_waiting(const struct exchange *exchange)
+{
+    /* HTTP/2 has a queue for each stream, whose windows differ; HTTP/1 only the connection's. */
+    return exchange->http_major == 2 ? exchange->out.waiting : exchange->link->out->waiting;
+}
+
 void exchange_on_drained(struct exchange *exchange, void (*fn)(struct exchange *exchange))
 {
     exchange->on_drained = fn;

@@ -78,6 +78,8 @@ void exchange_respond(struct exchange *exchange, unsigned status, const struct h
 void exchange_respond_begin(struct exchange *exchange, unsigned status,
                             const struct header *headers, size_t header_count);
 size_t exchange_write(struct exchange *exchange, struct shared_bytes *bytes);
+/* Bytes of the answer that the peer has not let us send yet. */
+size_t exchange_waiting(const struct exchange *exchange);
 void exchange_on_drained(struct exchange *exchange, void (*fn)(struct exchange *exchange));
 void exchange_respond_end(struct exchange *exchange);
 void exchange_abort(struct exchange *exchange);
@@ -105,7 +107,8 @@ void *websocket_state(const struct websocket *socket);
  * Gives bytes waiting. */
 struct shared_bytes *websocket_encode_text(struct str text);
 size_t websocket_send(struct websocket *socket,
-                      struct shared_bytes *frame); /* takes a reference of its own */
+                      struct shared_bytes *frame);        /* takes a reference of its own */
+size_t websocket_waiting(const struct websocket *socket); /* bytes */
 size_t websocket_send_text(struct websocket *socket, struct str text);
 /* Starts the closing handshake after what is waiting; at most 2 s later the socket is cut. */
 void websocket_close(struct websocket *socket, unsigned code, const char *reason);

@@ -129,6 +129,11 @@ size_t websocket_send(struct websocket *socket, struct shared_bytes *frame)
     return link->out->waiting;
 }
 
+size_t websocket_waiting(const struct websocket *socket)
+{
+    return link_of(socket)->out->waiting;
+}
+
 size_t websocket_send_text(struct websocket *socket, struct str text)
 {
     struct shared_bytes *frame = websocket_encode_text(text);

@@ -1,50 +1,12 @@
-#include "gateway/live/hub.h"
-
-#include "base/wire.h"
 #include "gateway/live/event.h"
-#include "json/json.h"
+#include "gateway/live/internal.h"
 
 #define XXH_INLINE_ALL
 #include <stdlib.h>
 #include <xxhash.h>
 
-#define BUCKETS 1024 /* a power of two */
-#define BLOCK_ABOVE (64 * 1024)
-#define EVENTS_MAX 65536
-
-TAILQ_HEAD(watcher_list, watcher);
-LIST_HEAD(hub_list, hub);
-
-struct hub {
-    LIST_ENTRY(hub) link; /* in its bucket; in live->detached when nobody may join any more */
-    TAILQ_ENTRY(hub) busy_link;
-    struct live *live;
-    const struct route *route;
-    struct upstream_call *call; /* NULL: ended */
-    struct watcher_list watchers;
-    uint64_t hash;
-
-    /* The history: events first .. first + count - 1 in a ring. */
-    struct live_event **events;
-    size_t capacity, count, begin;
-    uint64_t first;
-    size_t bytes;
-
-    bool begun;    /* the first message has come */
-    bool joinable; /* its history is whole, and it goes on */
-    bool ended;
-    bool work_scheduled;
-    bool dead; /* waits to be freed */
-    struct err end;
-    size_t request_length;
-    char request[];
-};
-
-struct live {
-    struct worker *worker;
-    struct hub_list buckets[BUCKETS];
-    struct hub_list detached;
-};
+#define BLOCK_ABOVE ((size_t)64 * 1024)
+#define LONELY_BYTES ((size_t)64 * 1024)
 
 struct live *live_new(struct worker *worker)
 {
@@ -53,31 +15,35 @@ struct live *live_new(struct worker *worker)
     if (!live)
         return NULL;
     live->worker = worker;
-    for (size_t i = 0; i < BUCKETS; i++)
+    for (size_t i = 0; i < LIVE_BUCKETS; i++)
         LIST_INIT(&live->buckets[i]);
     LIST_INIT(&live->detached);
+    LIST_INIT(&live->paused);
+    TAILQ_INIT(&live->behind);
     return live;
-}
-
-static void drop_oldest(struct hub *hub)
-{
-    struct live_event *event = hub->events[hub->begin];
-
-    hub->bytes -= event->bytes;
-    live_event_free(event);
-    hub->begin = (hub->begin + 1) % hub->capacity;
-    hub->first++;
-    hub->count--;
 }
 
 static void free_hub(void *context)
 {
     struct hub *hub = context;
 
-    while (hub->count)
-        drop_oldest(hub);
-    free(hub->events);
+    history_done(&hub->history);
     free(hub);
+}
+
+static void set_paused(struct hub *hub, bool paused)
+{
+    if (hub->paused == paused)
+        return;
+    hub->paused = paused;
+    if (paused) {
+        LIST_INSERT_HEAD(&hub->live->paused, hub, paused_link);
+        behind_watch_for_stalls(hub->live);
+    } else {
+        LIST_REMOVE(hub, paused_link);
+    }
+    if (hub->call)
+        upstream_call_pause(hub->call, paused);
 }
 
 /* Out of the table at once, out of memory after this turn: a scheduled send may still look at it.
@@ -87,10 +53,13 @@ static void kill_hub(struct hub *hub)
     if (hub->dead)
         return;
     hub->dead = true;
+    set_paused(hub, false);
     if (hub->call) {
         upstream_call_cancel(hub->call);
         hub->call = NULL;
     }
+    if (hub->lonely)
+        hub->live->lonely_count--;
     LIST_REMOVE(hub, link);
     hub->live->worker->stats.live_streams--;
     loop_defer(hub->live->worker->loop, free_hub, hub);
@@ -105,23 +74,79 @@ static void detach_hub(struct hub *hub)
     LIST_INSERT_HEAD(&hub->live->detached, hub, link);
 }
 
-void watcher_leave(struct watcher *watcher)
+void hub_leave(struct watcher *watcher)
 {
     struct hub *hub = watcher->hub;
 
-    if (!hub)
-        return;
     TAILQ_REMOVE(&hub->watchers, watcher, link);
     watcher->hub = NULL;
-    hub->live->worker->stats.live_watchers--;
     if (TAILQ_EMPTY(&hub->watchers))
         kill_hub(hub);
+}
+
+void watcher_leave(struct watcher *watcher)
+{
+    struct live *live;
+
+    if (watcher->hub) {
+        live = watcher->hub->live;
+        hub_leave(watcher);
+    } else if (watcher->behind) {
+        live = behind_forget(watcher);
+    } else {
+        return;
+    }
+    live->worker->stats.live_watchers--;
+}
+
+/* Of what everybody may need the newest is kept, within the limit. What nobody has been sent yet is
+ * never dropped: there is no more of it than the limit and what comes before the service has
+ * noticed (upstream_call_pause()). */
+static void settle(struct hub *hub)
+{
+    struct history *history = &hub->history;
+    size_t buffer = (size_t)hub->live->worker->gateway->options.live_buffer_bytes;
+    size_t limit = hub->lonely && buffer > LONELY_BYTES ? LONELY_BYTES : buffer;
+
+    if (!hub->route->method->stream_cursor || hub->dead)
+        return;
+    while (history->count && history->first < hub->edge &&
+           (hub->lonely || history->bytes > limit)) {
+        history_drop_oldest(history);
+        detach_hub(hub); /* who joins now needs a stream of its own */
+    }
+    if (hub->ended || hub->unsent <= limit / 2)
+        set_paused(hub, false);
+    else if (hub->unsent > limit)
+        set_paused(hub, true);
+}
+
+/* The event after the watcher's cursor. False: it cannot be sent. */
+static bool send_next(struct hub *hub, struct watcher *watcher)
+{
+    struct live_event *event = history_at(&hub->history, watcher->next);
+    struct shared_bytes *frame =
+        live_event_frame(event, watcher->ops->form, &hub->live->worker->text, &hub->history.bytes);
+
+    if (!frame)
+        return false;
+    watcher->next++;
+    watcher->seq = event->seq;
+    if (watcher->next > hub->edge && hub->route->method->stream_cursor) {
+        hub->edge = watcher->next;
+        hub->unsent -= event->frames[LIVE_LINES]->length;
+    }
+    size_t waiting = watcher->ops->send(watcher, frame);
+    if (watcher->hub != hub)
+        return false;
+    watcher->blocked = waiting > BLOCK_ABOVE;
+    return true;
 }
 
 /* Sends what the watcher lacks, until it is full or at the edge. */
 static void serve(struct hub *hub, struct watcher *watcher)
 {
-    struct worker *worker = hub->live->worker;
+    struct history *history = &hub->history;
 
     if (hub->begun && !watcher->begun) {
         watcher->begun = true;
@@ -129,30 +154,16 @@ static void serve(struct hub *hub, struct watcher *watcher)
         if (watcher->hub != hub)
             return;
     }
-    if (watcher->next < hub->first && hub->route->method->stream_cursor) {
-        /* What it lacks has gone from the history. */
-        worker->stats.live_cut++;
-        watcher_leave(watcher);
-        watcher->ops->on_slow(watcher);
-        return;
-    }
-    while (!watcher->blocked) {
-        if (watcher->next < hub->first) /* figures: the newest are all that counts */
-            watcher->next = hub->first;
-        if (watcher->next == hub->first + hub->count)
-            break;
-        size_t at = (hub->begin + (size_t)(watcher->next - hub->first)) % hub->capacity;
-        struct shared_bytes *frame =
-            live_event_frame(hub->events[at], watcher->ops->form, &worker->text, &hub->bytes);
-        if (!frame)
-            break;
-        watcher->next++;
-        size_t waiting = watcher->ops->send(watcher, frame);
-        if (watcher->hub != hub)
+    if (watcher->next < history->first) {
+        if (hub->route->method->stream_cursor) {
+            behind_fall(watcher);
             return;
-        watcher->blocked = waiting > BLOCK_ABOVE;
+        }
+        watcher->next = history->first; /* figures: the newest are all that counts */
     }
-    if (hub->ended && watcher->next >= hub->first + hub->count) {
+    while (!watcher->blocked && watcher->next < history_end(history) && send_next(hub, watcher))
+        ;
+    if (watcher->hub == hub && hub->ended && watcher->next >= history_end(history)) {
         struct err end = hub->end;
         watcher_leave(watcher);
         watcher->ops->on_end(watcher, &end);
@@ -170,6 +181,7 @@ static void work(void *context)
         next = TAILQ_NEXT(watcher, link);
         serve(hub, watcher);
     }
+    settle(hub);
 }
 
 static void schedule(struct hub *hub)
@@ -182,53 +194,53 @@ static void schedule(struct hub *hub)
 
 void watcher_drained(struct watcher *watcher)
 {
-    if (!watcher->hub || !watcher->blocked)
+    if (!watcher->blocked)
         return;
     watcher->blocked = false;
-    schedule(watcher->hub);
+    watcher->idle_looks = 0;
+    if (watcher->hub)
+        schedule(watcher->hub);
+    else if (watcher->behind)
+        behind_go_on(watcher);
 }
 
-static bool grow(struct hub *hub)
+/* Full: who has not been sent the oldest falls behind. */
+static void make_room(struct hub *hub)
 {
-    size_t capacity = hub->capacity ? hub->capacity * 2 : 16;
-    struct live_event **events;
+    struct history *history = &hub->history;
 
-    if (capacity > EVENTS_MAX || !(events = calloc(capacity, sizeof(*events))))
-        return false;
-    for (size_t i = 0; i < hub->count; i++)
-        events[i] = hub->events[(hub->begin + i) % hub->capacity];
-    free(hub->events);
-    hub->events = events;
-    hub->capacity = capacity;
-    hub->begin = 0;
-    return true;
-}
-
-static void add_event(struct hub *hub, struct live_event *event)
-{
-    size_t limit = (size_t)hub->live->worker->gateway->options.live_buffer_bytes;
-
-    if (hub->count == hub->capacity && !grow(hub)) {
-        drop_oldest(hub);
-        detach_hub(hub);
+    if (history->first == hub->edge) {
+        hub->edge++;
+        hub->unsent -= history_at(history, history->first)->frames[LIVE_LINES]->length;
     }
-    hub->events[(hub->begin + hub->count) % hub->capacity] = event;
-    hub->count++;
-    hub->bytes += event->bytes;
+    history_drop_oldest(history);
+    detach_hub(hub);
+}
+
+/* False: out of memory, the event has not been taken. */
+static bool add_event(struct hub *hub, struct live_event *event)
+{
+    struct history *history = &hub->history;
+
     if (!hub->route->method->stream_cursor) {
-        while (hub->count > 1)
-            drop_oldest(hub);
-        return;
+        while (history->count) /* figures: the newest are all that counts */
+            history_drop_oldest(history);
+        return history_add(history, event);
     }
-    while (hub->count > 1 && hub->bytes > limit) {
-        drop_oldest(hub);
-        detach_hub(hub); /* who joins now needs a stream of its own */
-    }
+    if (history->count >= HISTORY_EVENTS_MAX)
+        make_room(hub);
+    if (!history_add(history, event))
+        return false;
+    if (history_end(history) > hub->edge)
+        hub->unsent += event->frames[LIVE_LINES]->length;
+    settle(hub);
+    return true;
 }
 
 static void end_hub(struct hub *hub, const struct err *err)
 {
     hub->call = NULL;
+    set_paused(hub, false);
     hub->ended = true;
     hub->end = *err;
     hub->end.violations = NULL;
@@ -245,13 +257,17 @@ static void on_message(struct upstream_call *call, struct str message)
                                               message, &worker->json, &err);
 
     hub->begun = true;
+    if (event && !add_event(hub, event)) {
+        live_event_free(event);
+        event = NULL;
+        err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "Out of memory");
+    }
     if (!event) {
         upstream_call_cancel(call);
         end_hub(hub, &err);
         return;
     }
     worker->stats.live_events++;
-    add_event(hub, event);
     schedule(hub);
 }
 
@@ -267,16 +283,15 @@ static struct hub *find(struct live *live, const struct route *route, struct str
 {
     struct hub *hub;
 
-    LIST_FOREACH (hub, &live->buckets[hash % BUCKETS], link)
+    LIST_FOREACH (hub, &live->buckets[hash % LIVE_BUCKETS], link)
         if (hub->hash == hash && hub->route->method == route->method &&
             str_equal((struct str){hub->request, hub->request_length}, request))
             return hub;
     return NULL;
 }
 
-static struct hub *open_hub(struct live *live, const struct route *route, struct str request,
-                            uint64_t hash, const char *request_id, const char *traceparent,
-                            struct err *err)
+struct hub *hub_open(struct live *live, const struct route *route, struct str request,
+                     const char *request_id, const char *traceparent, struct err *err)
 {
     struct hub *hub = calloc(1, sizeof(*hub) + request.length);
 
@@ -286,8 +301,6 @@ static struct hub *open_hub(struct live *live, const struct route *route, struct
     }
     hub->live = live;
     hub->route = route;
-    hub->hash = hash;
-    hub->joinable = true;
     hub->request_length = request.length;
     if (request.length)
         memcpy(hub->request, request.data, request.length);
@@ -305,9 +318,26 @@ static struct hub *open_hub(struct live *live, const struct route *route, struct
         err_set(err, ERR_RESOURCE_EXHAUSTED, "OVERLOADED", "Out of memory");
         return NULL;
     }
-    LIST_INSERT_HEAD(&live->buckets[hash % BUCKETS], hub, link);
+    LIST_INSERT_HEAD(&live->detached, hub, link);
     live->worker->stats.live_streams++;
     return hub;
+}
+
+static void enter(struct hub *hub, struct watcher *watcher, uint64_t next)
+{
+    watcher->hub = hub;
+    watcher->next = next;
+    watcher->idle_looks = 0;
+    TAILQ_INSERT_TAIL(&hub->watchers, watcher, link);
+    schedule(hub);
+}
+
+void hub_own(struct hub *hub, struct watcher *watcher, uint64_t next)
+{
+    hub->lonely = true;
+    hub->live->lonely_count++;
+    hub->edge = next;
+    enter(hub, watcher, next);
 }
 
 bool hub_join(struct live *live, const struct route *route, struct str request,
@@ -318,16 +348,19 @@ bool hub_join(struct live *live, const struct route *route, struct str request,
                                          (uint64_t)(uintptr_t)route->method);
     struct hub *hub = find(live, route, request, hash);
 
-    if (!hub)
-        hub = open_hub(live, route, request, hash, request_id, traceparent, err);
-    if (!hub)
-        return false;
-    watcher->hub = hub;
-    watcher->next = hub->first;
+    if (!hub) {
+        hub = hub_open(live, route, request, request_id, traceparent, err);
+        if (!hub)
+            return false;
+        hub->hash = hash;
+        hub->joinable = true;
+        LIST_REMOVE(hub, link);
+        LIST_INSERT_HEAD(&live->buckets[hash % LIVE_BUCKETS], hub, link);
+    }
+    watcher->behind = NULL;
     watcher->blocked = watcher->begun = false;
-    TAILQ_INSERT_TAIL(&hub->watchers, watcher, link);
+    enter(hub, watcher, hub->history.first);
     live->worker->stats.live_watchers++;
-    schedule(hub);
     return true;
 }
 
@@ -347,8 +380,9 @@ static void end_list(struct hub_list *list, const struct err *err)
 
 void live_end_all(struct live *live, const struct err *err)
 {
+    behind_end_all(live, err);
     end_list(&live->detached, err);
-    for (size_t i = 0; i < BUCKETS; i++)
+    for (size_t i = 0; i < LIVE_BUCKETS; i++)
         end_list(&live->buckets[i], err);
 }
 
@@ -370,8 +404,11 @@ void live_free(struct live *live)
 {
     if (!live)
         return;
+    while (!TAILQ_EMPTY(&live->behind))
+        behind_forget(TAILQ_FIRST(&live->behind));
     free_list(&live->detached);
-    for (size_t i = 0; i < BUCKETS; i++)
+    for (size_t i = 0; i < LIVE_BUCKETS; i++)
         free_list(&live->buckets[i]);
+    loop_timer_cancel(live->stall_timer);
     free(live);
 }

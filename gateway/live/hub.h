@@ -1,6 +1,8 @@
 /* hub: one upstream stream, and all who watch it. Events are turned into JSON once and framed once
  * for each form they are sent in; a watcher is a cursor into the hub's short history, so that a
- * late joiner, a slow one and the live edge are one code path. */
+ * late joiner, a slow one and the live edge are one code path. The quickest watcher sets the pace:
+ * the service is held back while not even that one has taken what is here. Who falls behind the
+ * history goes on alone (behind.c). */
 #ifndef GATEWAY_LIVE_HUB_H
 #define GATEWAY_LIVE_HUB_H
 
@@ -22,13 +24,16 @@ struct watcher_ops {
     enum live_form form;
     /* Gives the bytes that wait. The frame is borrowed. */
     size_t (*send)(struct watcher *watcher, struct shared_bytes *frame);
+    /* The bytes that wait now. */
+    size_t (*waiting)(const struct watcher *watcher);
     /* The stream is good: before the first event. (A service's headers alone say nothing: an error
      * may follow them.) */
     void (*on_begin)(struct watcher *watcher);
     /* The stream has ended and all events have been sent: the watcher has left the hub. err->code
      * ERR_OK: in order. */
     void (*on_end)(struct watcher *watcher, const struct err *err);
-    /* It could not keep up with the hub's history: the watcher has left the hub. */
+    /* It fell behind and takes nothing (see behind.c), or too many have fallen behind: the watcher
+     * has left the hub. */
     void (*on_slow)(struct watcher *watcher);
 };
 
@@ -36,9 +41,13 @@ struct watcher_ops {
 struct watcher {
     TAILQ_ENTRY(watcher) link;
     const struct watcher_ops *ops;
-    struct hub *hub; /* NULL: has left */
-    uint64_t next;   /* number of the event to send next */
-    bool blocked;    /* waits for watcher_drained() */
+    struct hub *hub;       /* NULL: has left, or `behind` */
+    struct behind *behind; /* fell behind its hub's history, and waits (behind.c) */
+    uint64_t next;         /* number of the event to send next */
+    uint64_t seq;          /* of the newest event that it has been sent */
+    size_t waiting_before; /* when it was last looked at */
+    uint8_t idle_looks;    /* since when it has taken nothing */
+    bool blocked;          /* waits for watcher_drained() */
     bool begun;
 };
 

@@ -19,6 +19,11 @@ static size_t on_send(struct watcher *watcher, struct shared_bytes *frame)
     return socket->closing ? 0 : websocket_send(socket->websocket, frame);
 }
 
+static size_t get_waiting(const struct watcher *watcher)
+{
+    return websocket_waiting(((const struct socket *)watcher)->websocket);
+}
+
 static void on_begin(struct watcher *watcher)
 {
     (void)watcher; /* the upgrade has been answered already */
@@ -69,7 +74,8 @@ static void on_slow(struct watcher *watcher)
     finish((struct socket *)watcher, 1013, "too slow");
 }
 
-static const struct watcher_ops socket_ops = {LIVE_WEBSOCKET, on_send, on_begin, on_end, on_slow};
+static const struct watcher_ops socket_ops = {LIVE_WEBSOCKET, on_send, get_waiting,
+                                              on_begin,       on_end,  on_slow};
 
 static void on_text(struct websocket *websocket, struct str text)
 {

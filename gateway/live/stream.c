@@ -18,13 +18,15 @@ struct stream {
 };
 
 static size_t on_send(struct watcher *watcher, struct shared_bytes *frame);
+static size_t get_waiting(const struct watcher *watcher);
 static void on_begin(struct watcher *watcher);
 static void on_end(struct watcher *watcher, const struct err *err);
 static void on_slow(struct watcher *watcher);
 
-static const struct watcher_ops event_stream_ops = {LIVE_EVENT_STREAM, on_send, on_begin, on_end,
-                                                    on_slow};
-static const struct watcher_ops lines_ops = {LIVE_LINES, on_send, on_begin, on_end, on_slow};
+static const struct watcher_ops event_stream_ops = {LIVE_EVENT_STREAM, on_send, get_waiting,
+                                                    on_begin,          on_end,  on_slow};
+static const struct watcher_ops lines_ops = {LIVE_LINES, on_send, get_waiting,
+                                             on_begin,   on_end,  on_slow};
 
 static void stop_timers(struct stream *stream)
 {
@@ -108,6 +110,11 @@ static size_t on_send(struct watcher *watcher, struct shared_bytes *frame)
 
     begin(stream);
     return exchange_write(stream->request->exchange, frame);
+}
+
+static size_t get_waiting(const struct watcher *watcher)
+{
+    return exchange_waiting(((const struct stream *)watcher)->request->exchange);
 }
 
 static void write_error(struct stream *stream, const struct err *err)

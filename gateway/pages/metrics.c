@@ -219,6 +219,11 @@ static void write_all(const struct question *question, struct buf *out)
         (double)sum->live_events);
     one(out, "dialplane_watchers_cut_total", "counter", "Watchers that could not keep up.",
         (double)sum->live_cut);
+    one(out, "dialplane_watchers_behind", "gauge",
+        "Watchers further behind than the history, which catch up by themselves.",
+        (double)sum->live_behind);
+    one(out, "dialplane_watchers_resumed_total", "counter",
+        "Streams opened for watchers that had fallen behind.", (double)sum->live_resumed);
     write_upstreams(question, out);
 }
 

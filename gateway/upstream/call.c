@@ -69,9 +69,9 @@ static void reset_answer(struct upstream_call *call)
     call->sent = 0;
     call->prefix_length = 0;
     call->message_size = 0;
-    call->held_bytes = 0;
     buf_reset(&call->in);
     call->has_reply = call->headers_seen = call->status_seen = call->headers_sent = false;
+    call->withheld = 0;
     call->http_status = call->grpc_status = call->retry_after = 0;
     buf_reset(&call->message);
     buf_reset(&call->details);
@@ -102,7 +102,7 @@ struct upstream_call *upstream_call_start(struct upstream *upstream,
     call->request = *request;
     call->half_closed = !request->streaming;
     call->blocked = call->writable = call->retried = call->finished = call->busy = false;
-    call->deferred = false;
+    call->deferred = call->paused = false;
     call->deadline_us = request->timeout_us ? upstream_now(upstream) + request->timeout_us : 0;
     copy_text(call->request_id, sizeof(call->request_id), request->request_id);
     copy_text(call->traceparent, sizeof(call->traceparent), request->traceparent);
@@ -150,17 +150,6 @@ size_t upstream_call_send(struct upstream_call *call, struct str message)
     if (upstream_call_waiting(call) >= SEND_LOW_WATER)
         call->blocked = true;
     return upstream_call_waiting(call);
-}
-
-void upstream_call_release(struct upstream_call *call)
-{
-    struct channel *connection = call->connection;
-
-    if (call->finished || !connection || connection->state == DEAD || !call->held_bytes)
-        return;
-    nghttp2_session_consume_stream(connection->session, call->stream_id, call->held_bytes);
-    call->held_bytes = 0;
-    channel_schedule_flush(connection);
 }
 
 void upstream_call_half_close(struct upstream_call *call)
@@ -275,6 +264,18 @@ void call_fail(struct upstream_call *call, enum err_code code, const char *reaso
     vsnprintf(status.message, sizeof(status.message), format, arguments);
     va_end(arguments);
     call_finish(call, &status);
+}
+
+void upstream_call_pause(struct upstream_call *call, bool paused)
+{
+    struct channel *connection = call->connection;
+
+    call->paused = paused;
+    if (paused || !call->withheld || !connection || connection->state == DEAD)
+        return;
+    nghttp2_session_consume_stream(connection->session, call->stream_id, call->withheld);
+    call->withheld = 0;
+    channel_schedule_flush(connection);
 }
 
 void upstream_call_cancel(struct upstream_call *call)

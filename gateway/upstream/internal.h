@@ -105,8 +105,8 @@ struct upstream_call {
     unsigned prefix_length;
     uint32_t message_size;
     struct buf in;
-    size_t held_bytes; /* come, and their window not given back */
-    bool has_reply, headers_seen, finished, busy, status_seen;
+    bool has_reply, headers_seen, finished, busy, status_seen, paused;
+    size_t withheld; /* of the stream's window, while paused */
     unsigned http_status;
     unsigned grpc_status;
     uint32_t retry_after;

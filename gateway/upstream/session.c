@@ -80,8 +80,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
-/* Both windows open again at once: what a call may hold is bounded by the limits on messages and by
- * who watches. Only a call that holds keeps its own stream's: the connection's is everybody's. */
+/* The connection's window opens again at once, so that no call holds up another; the stream's, too,
+ * unless the call is paused: then the service stops after STREAM_WINDOW more. */
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
                    size_t length, void *user_data)
 {
@@ -90,8 +90,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
     (void)flags;
     (void)user_data;
     nghttp2_session_consume_connection(session, length);
-    if (call && call->request.holds)
-        call->held_bytes += length;
+    if (call && call->paused)
+        call->withheld += length;
     else
         nghttp2_session_consume_stream(session, stream_id, length);
     if (call)

@@ -55,7 +55,6 @@ struct upstream_request {
     const char *request_id;  /* NULL: none */
     const char *traceparent; /* NULL: none */
     bool check_only;         /* the service checks the message and does nothing else */
-    bool holds;              /* the answer's flow control waits for upstream_call_release() */
     bool has_if_match;
     int64_t if_match_us;
     struct arena *arena; /* for violations; NULL: they are not wanted */
@@ -73,9 +72,10 @@ struct str upstream_call_reply(const struct upstream_call *call);
 size_t upstream_call_send(struct upstream_call *call, struct str message);
 void upstream_call_half_close(struct upstream_call *call);
 size_t upstream_call_waiting(const struct upstream_call *call);
-/* With `holds`: lets as much come as has come since the last time. Without it no more than one
- * window (256 KB) comes, so that a slow reader holds the service back. */
-void upstream_call_release(struct upstream_call *call);
+/* Back-pressure of a server stream: while paused the stream's window is not opened again, so that
+ * the service stops by itself. What it may send meanwhile, at most 256 KB, still comes through
+ * on_message. */
+void upstream_call_pause(struct upstream_call *call, bool paused);
 /* RST_STREAM CANCEL; no callback comes any more. Not from inside its own on_done. */
 void upstream_call_cancel(struct upstream_call *call);
 

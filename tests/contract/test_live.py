@@ -463,10 +463,10 @@ def test_a_slow_client_is_closed_and_others_go_on(platform, api, analytics, comp
     quick.wait_for(1)
     assert watching(platform) == 2
     seq = 2
-    while watching(platform) == 2:
-        assert seq < 2000, "the slow one was never cut off"
+    while watching(platform) == 2 and seq < 1000:  # far more than the gateway's history and all buffers on the way
         report(api, call, [turn(s, s - 2, s, content="ы" * 10000) for s in range(seq, seq + 10)])
         seq += 10
+    wait_until(lambda: watching(platform) == 1, 60, "the end of the slow one")
     # The slow one, when it reads at last (the gateway does not wait for ever), finds whole frames and then a close frame with 1013.
     data = b""
     while True:
