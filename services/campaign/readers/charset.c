@@ -185,8 +185,10 @@ static bool decide_start(struct charset *charset, struct err *err)
     struct str start = buf_str(&charset->carry);
     bool is_decided;
 
-    if (!take_mark(charset, &is_decided, err) || is_decided)
-        return is_decided;
+    if (!take_mark(charset, &is_decided, err))
+        return false;
+    if (is_decided)
+        return true;
     enum utf_16_order order = charset_guess_utf_16(start);
 
     if (charset->said == KNOWN) {
