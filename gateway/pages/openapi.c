@@ -91,15 +91,66 @@ static bool is_derived(const struct schema_field *field)
     return field->type == SCHEMA_MESSAGE && field->message->well_known == SCHEMA_FIELD_MASK;
 }
 
+/* Fields that an upload's headers carry, under the headers' names. */
+static bool is_header(const struct schema_method *method, const struct schema_field *field)
+{
+    for (size_t i = 0; i < method->header_count; i++)
+        if (method->headers[i].field == field)
+            return true;
+    return method->async_field == field;
+}
+
+static void write_header_parameter(struct writer *writer, const char *name, const char *comment)
+{
+    write_open(writer, '{');
+    write_member(writer, "name", name);
+    write_member(writer, "in", "header");
+    write_member(writer, "description", comment);
+    write_raw(writer, "\"required\":false,\"schema\":{\"type\":\"string\"}");
+    write_close(writer, '}');
+}
+
+static void write_headers(struct writer *writer, const struct schema_method *method)
+{
+    for (size_t i = 0; i < method->header_count; i++)
+        write_header_parameter(writer, method->headers[i].name, method->headers[i].field->comment);
+    if (method->async_field)
+        write_header_parameter(writer, "prefer",
+                               "respond-async: answer 202 as soon as the file is safe, and work on "
+                               "it afterwards.");
+}
+
+/* An entry is "<map>.<key>" or, as OpenAPI can say it, "<map>[<key>]". */
+static bool is_text_map(const struct schema_field *field)
+{
+    return field->map && field->message->fields[1].type == SCHEMA_STRING;
+}
+
+static void write_map_parameter(struct writer *writer, const struct schema_field *field)
+{
+    write_open(writer, '{');
+    write_member(writer, "name", field->name);
+    write_member(writer, "in", "query");
+    write_member(writer, "description", field->comment);
+    write_raw(writer, "\"required\":false,\"style\":\"deepObject\",\"explode\":true,\"schema\":{"
+                      "\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}");
+    write_close(writer, '}');
+}
+
 static void write_parameters(struct writer *writer, const struct operation *operation)
 {
     const struct schema_message *input = operation->method->input;
     write_key(writer, "parameters");
     write_open(writer, '[');
+    write_headers(writer, operation->method);
     for (size_t i = 0; i < input->field_count; i++) {
         const struct schema_field *field = &input->fields[i];
+        if (is_header(operation->method, field))
+            continue;
         if (is_path_variable(operation->binding, field->name))
             write_parameter(writer, field, "path");
+        else if (!is_body_field(operation, field) && is_text_map(field))
+            write_map_parameter(writer, field);
         else if (!is_body_field(operation, field) && !is_derived(field) &&
                  (field->type != SCHEMA_MESSAGE || field->message->well_known == SCHEMA_TIMESTAMP))
             write_parameter(writer, field, "query");
@@ -121,6 +172,9 @@ static void write_upload(struct writer *writer, const struct schema_method *meth
                               "octet-stream\",\"description\":\"The file.\"}}}}");
     write_key(writer, "text/csv");
     write_raw(writer, "{\"schema\":{\"type\":\"string\"}}");
+    write_key(writer, "application/octet-stream");
+    write_raw(writer, "{\"schema\":{\"type\":\"string\",\"contentMediaType\":\"application/"
+                      "octet-stream\"}}");
     write_close(writer, '}');
     write_close(writer, '}');
 }
@@ -155,6 +209,12 @@ static void write_content(struct writer *writer, const struct schema_method *met
     size_t count = method->server_streaming ? 2 : 1;
     write_key(writer, "content");
     write_open(writer, '{');
+    if (method->download_type) {
+        write_key(writer, method->download_type);
+        write_raw(writer, "{\"schema\":{\"type\":\"string\"}}");
+        write_close(writer, '}');
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         write_key(writer, method->server_streaming ? stream_types[i] : "application/json");
         write_open(writer, '{');
@@ -207,15 +267,28 @@ static void write_responses(struct writer *writer, const struct operation *opera
     write_member(writer, "description",
                  method->http_status == 204   ? "Done."
                  : method->http_status == 201 ? "Created; Location names it."
-                 : method->server_streaming
+                 : method->download_type
+                     ? "The file. Cut off without its last chunk, it is not whole."
+                 : method->websocket
                      ? "The stream. With an upgrade request the same messages come as a WebSocket."
-                     : "The answer.");
+                 : method->server_streaming ? "The stream."
+                                            : "The answer.");
     if (method->location)
         write_raw(writer, "\"headers\":{\"Location\":{\"description\":\"Where it "
                           "is.\",\"schema\":{\"type\":\"string\"}}}");
     if (method->http_status != 204)
         write_content(writer, method);
     write_close(writer, '}');
+    if (method->async_field) {
+        write_key(writer, "202");
+        write_open(writer, '{');
+        write_member(writer, "description",
+                     "With Prefer: respond-async: the file is safe; Location tells how far it is.");
+        write_raw(writer, "\"headers\":{\"Location\":{\"description\":\"Where it "
+                          "is.\",\"schema\":{\"type\":\"string\"}}}");
+        write_content(writer, method);
+        write_close(writer, '}');
+    }
     write_error_responses(writer, operation);
     write_close(writer, '}');
 }

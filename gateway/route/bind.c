@@ -172,23 +172,27 @@ static const char *example_of(const struct schema_field *field)
     }
 }
 
-/* "column.phone_number" for a map<string, string> `column`: the key is all that follows the first
- * dot. NULL when there is no such map. */
+/* "column.phone_number" (the key is all that follows the first dot) or "column[phone_number]", as
+ * OpenAPI's deepObject has it, for a map<string, string> `column`. NULL when there is no such map.
+ */
 static const struct schema_field *find_map(const struct route *route, struct str name,
                                            struct str *ret_key)
 {
-    const char *dot = name.length ? memchr(name.data, '.', name.length) : NULL;
+    size_t mark = 0;
 
-    if (!dot)
+    while (mark < name.length && name.data[mark] != '.' && name.data[mark] != '[')
+        mark++;
+    bool bracket = mark < name.length && name.data[mark] == '[';
+
+    if (!mark || mark == name.length || (bracket && name.data[name.length - 1] != ']'))
         return NULL;
-    struct str first = {name.data, (size_t)(dot - name.data)};
     const struct schema_field *field =
-        first.length ? schema_find_field(route->method->input, first) : NULL;
+        schema_find_field(route->method->input, (struct str){name.data, mark});
 
     if (!field || !field->map || field->message->fields[0].type != SCHEMA_STRING ||
         field->message->fields[1].type != SCHEMA_STRING)
         return NULL;
-    *ret_key = (struct str){dot + 1, name.length - first.length - 1};
+    *ret_key = (struct str){name.data + mark + 1, name.length - mark - 1 - (bracket ? 1 : 0)};
     return field;
 }
 
