@@ -64,7 +64,7 @@ struct charset {
     size_t unit;      /* bytes of the smallest character: skipped when it is none */
     struct buf carry; /* taken and not given yet */
     bool carry_given; /* it is what the last call gave */
-    bool is_checked;  /* what was said does not contradict the bytes */
+    char before;      /* the last byte that was passed on while all were ASCII; 0: none */
     char out[WINDOW_BYTES];
 };
 
@@ -225,7 +225,7 @@ static bool decide_window(struct charset *charset, bool is_end, struct err *err)
             return contradiction(charset, "in UTF-8", err);
         return convert_from(charset, charset->said, err);
     }
-    if (counts.bad > counts.good && charset_looks_like_windows_1251(window))
+    if (counts.bad > counts.good && charset_looks_like_windows_1251(charset->before, window))
         return convert_from(charset, WINDOWS_1251, err);
     charset->state = PLAIN;
     return true;
@@ -260,6 +260,7 @@ static enum charset_result next_ascii(struct charset *charset, struct str *in, b
         size_t ascii = charset_ascii_length(*in);
 
         if (ascii) {
+            charset->before = in->data[ascii - 1];
             *ret_text = (struct str){in->data, ascii};
             *in = (struct str){in->data + ascii, in->length - ascii};
             return CHARSET_TEXT;
@@ -271,6 +272,7 @@ static enum charset_result next_ascii(struct charset *charset, struct str *in, b
 
         if (ascii) {
             memcpy(charset->out, charset->carry.data, ascii);
+            charset->before = charset->carry.data[ascii - 1];
             buf_consume(&charset->carry, ascii);
             *ret_text = (struct str){charset->out, ascii};
             return CHARSET_TEXT;

@@ -97,10 +97,10 @@ static bool is_common(unsigned char byte)
     return memchr("\xEE\xE5\xE0\xE8\xED\xF2\xF1\xF0\xE2\xEB", lower, 10) != NULL;
 }
 
-bool charset_looks_like_windows_1251(struct str bytes)
+bool charset_looks_like_windows_1251(char byte_before, struct str bytes)
 {
     size_t high = 0, letters = 0, marks = 0, common = 0, words = 0, mixed = 0, humps = 0;
-    enum byte_class before = OTHER;
+    enum byte_class before = classify((unsigned char)byte_before);
 
     for (size_t i = 0; i < bytes.length; i++) {
         unsigned char byte = (unsigned char)bytes.data[i];

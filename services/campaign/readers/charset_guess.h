@@ -20,9 +20,10 @@ struct utf_8_counts {
 };
 struct utf_8_counts charset_count_utf_8(struct str bytes, bool is_end);
 
-/* By its letters: nearly all bytes beyond ASCII are Cyrillic letters or the punctuation that goes
- * with them, words do not mix them with Latin ones (Jos\xE9) nor have capitals inside (KOI8-R), and
- * with enough of them the common letters are common. */
-bool charset_looks_like_windows_1251(struct str bytes);
+/* By its letters; `before` is the byte before these, or 0: nearly all bytes beyond ASCII are
+ * Cyrillic letters or the punctuation that goes with them, words do not mix them with Latin ones
+ * (Jos\xE9) nor have capitals inside (KOI8-R), and with enough of them the common letters are
+ * common. */
+bool charset_looks_like_windows_1251(char before, struct str bytes);
 
 #endif

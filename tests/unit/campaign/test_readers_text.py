@@ -61,6 +61,7 @@ def test_the_charset_is_found_far_into_a_file():
 @pytest.mark.parametrize("data", [
     "phone,name\n+1,José\n+2,Müller\n".encode("cp1252"),          # not asked for: only 1251 is guessed
     "телефон;имя\n+1;Иван Петров\n+2;Анна Сидорова\n".encode("koi8-r"),
+    b"phone,n\xff\n+1,x\n",
     b"phone,name\n+1,\xff\xfe\n+2,\xed\xa0\x80\n+3,\xc3\xa9\n",
     "phone;name\n".encode() + "Анна Мария Ольга Пётр\n".encode() * 50 + "Анна\n".encode("cp1251"),
 ])
