@@ -335,7 +335,7 @@ static void finish_head(struct csv_reader *reader, bool is_end)
     reader->head_done = true;
     if (head.length >= 3 && !memcmp(head.data, "\xEF\xBB\xBF", 3))
         reader->head_at = 3;
-    head = (struct str){head.data + reader->head_at, head.length - reader->head_at};
+    head = str_after(head, reader->head_at);
     size_t said = separator_line(head, &reader->delimiter);
 
     reader->head_at += said;
@@ -356,7 +356,7 @@ static enum list_result gather_head(struct csv_reader *reader, struct str *in, b
         size_t begin = reader->head.length;
 
         buf_put(&reader->head, in->data, size);
-        *in = (struct str){in->data + size, in->length - size};
+        *in = str_after(*in, size);
         if (reader->head.failed)
             break;
         for (size_t i = begin; i < begin + size; i++) {
@@ -405,8 +405,7 @@ enum list_result csv_reader_read(struct csv_reader *reader, struct str *in, bool
             return result;
     }
     if (reader->head_at < reader->head.length) {
-        struct str head = {reader->head.data + reader->head_at,
-                           reader->head.length - reader->head_at};
+        struct str head = str_after(buf_str(&reader->head), reader->head_at);
 
         step = parse(reader, &head, err);
         reader->head_at = reader->head.length - head.length;

@@ -241,7 +241,7 @@ static bool gather(struct charset *charset, struct str *in, size_t wanted, bool 
 
     if (size)
         buf_put(&charset->carry, in->data, size);
-    *in = (struct str){in->data + size, in->length - size};
+    *in = str_after(*in, size);
     return charset->carry.length >= wanted || (is_end && !in->length);
 }
 
@@ -262,7 +262,7 @@ static enum charset_result next_ascii(struct charset *charset, struct str *in, b
         if (ascii) {
             charset->before = in->data[ascii - 1];
             *ret_text = (struct str){in->data, ascii};
-            *in = (struct str){in->data + ascii, in->length - ascii};
+            *in = str_after(*in, ascii);
             return CHARSET_TEXT;
         }
         if (!in->length)
@@ -345,6 +345,6 @@ enum charset_result charset_next(struct charset *charset, struct str *in, bool i
     if (!in->length)
         return is_end ? CHARSET_ENDED : CHARSET_NEEDS_INPUT;
     *ret_text = *in;
-    *in = (struct str){in->data + in->length, 0};
+    *in = str_after(*in, in->length);
     return CHARSET_TEXT;
 }

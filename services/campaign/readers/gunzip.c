@@ -77,7 +77,7 @@ enum gunzip_result gunzip_next(struct gunzip *gunzip, struct str *in, bool is_en
     int result = inflate(stream, Z_NO_FLUSH);
     size_t taken = given - stream->avail_in, made = OUT_BYTES - stream->avail_out;
 
-    *in = (struct str){in->data + taken, in->length - taken};
+    *in = str_after(*in, taken);
     gunzip->packed += (int64_t)taken;
     gunzip->unpacked += (int64_t)made;
     if (!unpack_is_allowed(gunzip->packed, gunzip->unpacked, gunzip->limit, err))

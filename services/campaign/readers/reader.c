@@ -238,7 +238,7 @@ static enum list_result read_sheet(struct reader *reader, struct str *in, bool i
     if (!reader->xlsx && !reader->xls) {
         if (!spool_write(&reader->spool, *in, is_xlsx ? "the .xlsx file" : "the .xls file", err))
             return LIST_FAILED;
-        *in = (struct str){in->data + in->length, 0};
+        *in = str_after(*in, in->length);
         if (!is_end)
             return LIST_NEEDS_INPUT;
         const struct sheet_options options = {
@@ -268,7 +268,7 @@ static enum list_result read_inner(struct reader *reader, struct str *in, bool i
         size_t size = in->length < missing ? in->length : missing;
 
         buf_put(&reader->start, in->data, size);
-        *in = (struct str){in->data + size, in->length - size};
+        *in = str_after(*in, size);
         if (reader->start.length < MAGIC_BYTES && !is_end)
             return LIST_NEEDS_INPUT;
         if (!choose_format(reader, buf_str(&reader->start), err))
@@ -344,7 +344,7 @@ enum list_result reader_read(struct reader *reader, struct str *in, bool is_end,
         if (in->length) {
             reader->first = in->data[0];
             reader->has_first = true;
-            *in = (struct str){in->data + 1, 0};
+            *in = str_after(*in, 1);
         }
         return LIST_NEEDS_INPUT;
     }
