@@ -179,7 +179,8 @@ def test_duplicates_update_what_nobody_has_claimed(api, campaign):
     sent(api, campaign, "phone_number,name,city,note,priority\n+12015550100,Ann,Paris,old,900\n+12015550101,Bob,Rome,old,1\n+12015550102,Cy,Oslo,old,1\n")
     before = tasks(api, campaign)
     api.ok("POST", path(campaign, "start"))
-    (claimed,) = api.ok("POST", "/api/dispatch/claim", json={"worker_id": "w", "max": 1, "campaign_id": campaign["id"], "wait_ms": 5000})["tasks"]
+    (claimed,) = wait_until(lambda: api.ok("POST", "/api/dispatch/claim", json={"worker_id": "w", "max": 1, "campaign_id": campaign["id"], "wait_ms": 5000})["tasks"],
+                            what="a claim")
     assert claimed["task_id"] == before["+12015550100"]["id"]
     answer = sent(api, campaign, "phone_number,name,city,street,priority\n+12015550100,X,X,X,5\n+12015550101,,Milan,Via Roma,5\n+12015550101,Z,Z,Z,5\n+12015550103,New,,,\n",
                   on_duplicate="update")
@@ -460,8 +461,12 @@ def test_undo_in_stretches(api, campaign):
 def test_undo_is_refused_once_a_task_has_been_claimed(api, campaign):
     made = sent(api, campaign, HEADER + "+12015550100,Ann,Paris\n+12015550101,Bob,Rome\n+12015550102,Cy,Oslo\n")
     api.ok("POST", path(campaign, "start"))
-    claimed = api.ok("POST", "/api/dispatch/claim", json={"worker_id": "w", "max": 2, "campaign_id": campaign["id"], "wait_ms": 5000})["tasks"]
-    assert len(claimed) == 2
+    claimed = []
+
+    def claim():
+        claimed.extend(api.ok("POST", "/api/dispatch/claim", json={"worker_id": "w", "max": 2 - len(claimed), "campaign_id": campaign["id"], "wait_ms": 5000})["tasks"])
+        return len(claimed) == 2
+    wait_until(claim, what="two claims")
     problem = api.problem("DELETE", path(campaign, "uploads", made["upload_id"]), 409)
     assert problem["reason"] == "TASKS_CLAIMED" and problem["detail"].startswith("2 of its tasks")
     assert total(api, campaign) == 3 and upload(api, campaign, made["upload_id"])["state"] == "completed"

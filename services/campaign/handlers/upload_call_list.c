@@ -44,6 +44,8 @@ struct upload {
     struct intake *intake;
     struct deposit *deposit;
     struct settle *settle;
+    struct err failure; /* while the record learns of it */
+    bool is_failing;
     bool is_beginning; /* the record's statement is under way */
     bool is_gone;      /* meanwhile the client has gone */
 };
@@ -61,13 +63,41 @@ static void upload_free(struct upload *upload)
     free(upload);
 }
 
+static void answer_failure(void *context)
+{
+    struct upload *upload = context;
+
+    rpc_call_set_state(upload->call, NULL);
+    rpc_fail(upload->call, &upload->failure);
+    upload_free(upload);
+}
+
+/* Whether the record must say so before the client hears of it: not when the database is the
+ * reason, or nobody listens, or it says so already. */
+static bool is_said_first(const struct err *err)
+{
+    return err->code != ERR_UNAVAILABLE && err->code != ERR_CANCELLED &&
+           err->code != ERR_DEADLINE_EXCEEDED && strcmp(err->reason, "DUPLICATE_ROWS") != 0;
+}
+
 static void fail(struct upload *upload, const struct err *err)
 {
-    rpc_call_set_state(upload->call, NULL);
-    if (upload->progress)
-        upload_record_failure(upload->service, upload->id, 0, err->message);
-    rpc_fail(upload->call, err);
-    upload_free(upload);
+    bool is_ours = upload->progress != NULL;
+
+    upload->failure = *err;
+    progress_stop(upload->progress);
+    intake_close(upload->intake);
+    upload->progress = NULL;
+    upload->intake = NULL;
+    if (is_ours && is_said_first(&upload->failure)) {
+        upload->is_failing = true;
+        upload_record_failure(upload->service, upload->id, 0, upload->failure.message,
+                              answer_failure, upload);
+        return;
+    }
+    if (is_ours)
+        upload_record_failure(upload->service, upload->id, 0, upload->failure.message, NULL, NULL);
+    answer_failure(upload);
 }
 
 static void fail_code(struct upload *upload, enum err_code code, const char *reason,
@@ -219,7 +249,7 @@ static bool go(struct upload *upload, const char *region)
 
     upload->progress = progress_start(upload->service, upload->id, 0, &upload->figures);
     if (!upload->progress) {
-        upload_record_failure(upload->service, upload->id, 0, "memory is short");
+        upload_record_failure(upload->service, upload->id, 0, "memory is short", NULL, NULL);
         fail_short(upload);
         return false;
     }
@@ -278,7 +308,8 @@ static void on_begun(void *context, const struct pg_outcome *outcome)
     bool is_ours = str_equal_cstr(verdict, "ok");
 
     if (is_ours && upload->is_gone) {
-        upload_record_failure(upload->service, upload->id, 0, "the upload was broken off");
+        upload_record_failure(upload->service, upload->id, 0, "the upload was broken off", NULL,
+                              NULL);
         fail_gone(upload);
         return;
     }
@@ -349,7 +380,7 @@ void upload_call_list_gone(struct rpc_call *call)
         rpc_fail_code(call, ERR_CANCELLED, NULL, "the upload was broken off");
     else if (upload->is_beginning)
         upload->is_gone = true;
-    else
+    else if (!upload->is_failing) /* else it ends anyway */
         fail_gone(upload);
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* One row of the table; a piece is at most 1 MiB. */
 #define CHUNK_BYTES ((size_t)1024 * 1024)
@@ -153,8 +154,12 @@ static void on_begun(void *context, const struct pg_outcome *outcome)
 static void on_put(void *context, const struct pg_outcome *outcome)
 {
     struct deposit *deposit = context;
+    struct err err = outcome->err;
 
-    if (!is_over(deposit, &outcome->err))
+    /* A foreign key: the upload's record has gone with its campaign. */
+    if (!outcome->result && !strcmp(outcome->sqlstate, "23503"))
+        err_set(&err, ERR_NOT_FOUND, NULL, "the campaign has been deleted");
+    if (!is_over(deposit, &err))
         go_on(deposit);
 }
 

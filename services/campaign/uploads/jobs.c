@@ -78,7 +78,7 @@ static void on_failed(void *context, const struct err *err)
     log_event(LOG_LEVEL_WARN, "upload_failed", log_text("upload_id", job->upload_id),
               log_text("code", err_code_name(err->code)), log_int("attempt", job->attempt));
     if (!may_pass(err->code))
-        upload_record_failure(job->service, job->upload_id, job->attempt, err->message);
+        upload_record_failure(job->service, job->upload_id, job->attempt, err->message, NULL, NULL);
     job_end(job);
 }
 

@@ -97,21 +97,39 @@ void progress_stop(struct progress *progress)
         free(progress);
 }
 
+struct failure {
+    struct arena *arena; /* this lives in it */
+    void (*done)(void *context);
+    void *context;
+};
+
 static void on_recorded(void *context, const struct pg_outcome *outcome)
 {
-    (void)outcome;
-    arena_free(context);
+    struct failure *failure = context;
+    void (*done)(void *) = failure->done;
+    void *done_context = failure->context;
+
+    (void)outcome; /* pg has logged what failed */
+    arena_free(failure->arena);
+    if (done)
+        done(done_context);
 }
 
 void upload_record_failure(struct campaign_service *service, const char *upload_id, int attempt,
-                           const char *why)
+                           const char *why, void (*done)(void *context), void *context)
 {
     struct pg_params params = {.arena = arena_new(ARENA_BYTES)};
+    struct failure *failure = params.arena ? ARENA_NEW(params.arena, struct failure) : NULL;
 
-    if (!params.arena)
+    if (!failure) {
+        arena_free(params.arena);
+        if (done)
+            done(context);
         return;
+    }
+    *failure = (struct failure){params.arena, done, context};
     pg_param_text(&params, upload_id);
     pg_param_int64(&params, attempt);
     pg_param_text(&params, why);
-    pg_write(service->pool, NULL, &sql_fail_upload, &params, on_recorded, params.arena);
+    pg_write(service->pool, NULL, &sql_fail_upload, &params, on_recorded, failure);
 }

@@ -23,10 +23,10 @@ struct progress *progress_start(struct campaign_service *service, const char *up
 /* NULL is allowed. */
 void progress_stop(struct progress *progress);
 
-/* The record says that it has failed and why, unless it has ended already or is somebody else's.
- * Not waited for: if it cannot be written, the lease runs out. */
+/* The record says that it has failed and why, unless it has ended already or is somebody else's;
+ * then done (may be NULL) is called. If it cannot be written, the lease runs out. */
 void upload_record_failure(struct campaign_service *service, const char *upload_id, int attempt,
-                           const char *why);
+                           const char *why, void (*done)(void *context), void *context);
 
 /* For ::interval. */
 void param_interval_us(struct pg_params *params, int64_t us);
