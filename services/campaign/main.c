@@ -11,8 +11,10 @@
 
 #include "google/protobuf/empty.pb-c.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const struct rpc_handler handlers[] = {
     {
@@ -368,6 +370,11 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
     if (settings.default_region && !phone_region_is_known(settings.default_region)) {
         err_set(err, ERR_INVALID_ARGUMENT, NULL,
                 "--default-region: \"%s\" is not a region such as US", settings.default_region);
+        return NULL;
+    }
+    if (access(settings.spool_directory, W_OK | X_OK)) {
+        err_set(err, ERR_INVALID_ARGUMENT, NULL, "--spool-directory: cannot write to %s: %s",
+                settings.spool_directory, strerror(errno));
         return NULL;
     }
     *service = (struct campaign_service){
