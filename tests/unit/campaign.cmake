@@ -19,6 +19,6 @@ add_dependencies(read_list dialplane-xls)
 foreach(subject text workbooks)
   add_test(NAME unit/campaign_readers_${subject}
     COMMAND /usr/bin/python3 -m pytest -q -x -p no:cacheprovider ${campaign_dir}/test_readers_${subject}.py)
-  set_tests_properties(unit/campaign_readers_${subject} PROPERTIES TIMEOUT 300 LABELS unit
+  set_tests_properties(unit/campaign_readers_${subject} PROPERTIES TIMEOUT 900 LABELS unit
     ENVIRONMENT "READ_LIST=$<TARGET_FILE:read_list>")
 endforeach()

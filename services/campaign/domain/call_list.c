@@ -34,7 +34,7 @@ struct call_list *call_list_new(const struct call_list_options *options)
     if (!list)
         return NULL;
     list->options = *options;
-    buf_init(&list->json, 8 * LIST_ROW_LIMIT_BYTES);
+    buf_init(&list->json, 16 * LIST_ROW_LIMIT_BYTES); /* all of it may be escapes */
     list->arena = arena_new(HEADER_BYTES);
     if (!list->arena) {
         free(list);

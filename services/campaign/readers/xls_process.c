@@ -198,7 +198,9 @@ static bool choose(const void *workbook, const char *wanted, const struct ole_fa
         is_visible[i] = facts->sheet_count != count || facts->is_visible[i];
     }
     if (!count)
-        return err_set(err, ERR_INVALID_ARGUMENT, NULL, "the workbook has no sheet");
+        return err_set(err, ERR_INVALID_ARGUMENT, NULL,
+                       "the .xls file has no sheet, so it is damaged: save the list as .xlsx or "
+                       "CSV");
     if (!sheet_choose(wanted, names, is_visible, count, &chosen, err))
         return false;
     *ret_sheet = (unsigned)chosen;
