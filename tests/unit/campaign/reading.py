@@ -14,7 +14,7 @@ RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships
 
 def run(data, *arguments):
     """(rows, end) as read_list prints them."""
-    done = subprocess.run([PROGRAM, *map(str, arguments)], input=data, capture_output=True, timeout=120)
+    done = subprocess.run([PROGRAM, *map(str, arguments)], input=data, capture_output=True, timeout=300)
     assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
     lines = [json.loads(line) for line in done.stdout.decode().split("\n")[:-1]]
     return lines[:-1], lines[-1]
