@@ -6,7 +6,7 @@
 #define HEADER_BYTES 512
 #define ENTRY_BYTES 128
 #define HEADER_FAT_SECTORS 109
-#define SECTORS_MOST 0x100000U /* of a chain that is followed */
+#define DIRECTORY_SECTORS_MOST 1024
 #define MINI_STREAM_BYTES 4096 /* smaller streams lie elsewhere */
 #define SECTOR_MOST 0xFFFFFFF9U
 
@@ -15,6 +15,7 @@ enum { RECORD_EOF = 0x000A, RECORD_BOUNDSHEET = 0x0085 };
 struct file {
     const unsigned char *data;
     size_t size, sector_bytes;
+    size_t sector_count; /* a chain that is longer goes round in a circle */
 };
 
 static uint32_t number(const unsigned char *p, size_t bytes)
@@ -43,6 +44,8 @@ static uint32_t next_sector(const struct file *file, uint32_t index)
     size_t per_sector = file->sector_bytes / 4, which = index / per_sector;
     const unsigned char *fat;
 
+    if (index >= file->sector_count)
+        return UINT32_MAX;
     if (which < HEADER_FAT_SECTORS) {
         fat = sector(file, number(file->data + 76 + which * 4, 4));
     } else {
@@ -80,14 +83,14 @@ struct stream {
     const struct file *file;
     uint32_t index;
     size_t at; /* in the sector */
-    uint32_t hops;
+    size_t hops;
 };
 
 static bool read_bytes(struct stream *stream, unsigned char *out, size_t size)
 {
     while (size) {
         if (stream->at == stream->file->sector_bytes) {
-            if (++stream->hops > SECTORS_MOST)
+            if (++stream->hops > stream->file->sector_count)
                 return false;
             stream->index = next_sector(stream->file, stream->index);
             stream->at = 0;
@@ -134,28 +137,47 @@ static void look_at_sheets(const struct file *file, uint32_t first, struct ole_f
 
 /* ---- The directory ---- */
 
-static void look_at_entry(const struct file *file, const unsigned char *entry,
-                          struct ole_facts *facts)
+/* `ret_workbook`: the first sector of the stream that has the sheets, when that is where it looks.
+ */
+static void look_at_entry(const unsigned char *entry, struct ole_facts *facts,
+                          uint32_t *ret_workbook)
 {
     if (entry[66] != 2) /* no stream */
         return;
-    if (has_name(entry, "EncryptedPackage"))
+    if (has_name(entry, "EncryptedPackage")) {
         facts->kind = OLE_ENCRYPTED;
-    else if (facts->kind == OLE_UNKNOWN && has_name(entry, "WordDocument"))
+    } else if (facts->kind == OLE_UNKNOWN && has_name(entry, "WordDocument")) {
         facts->kind = OLE_WORD;
-    else if (facts->kind == OLE_UNKNOWN && has_name(entry, "PowerPoint Document"))
+    } else if (facts->kind == OLE_UNKNOWN && has_name(entry, "PowerPoint Document")) {
         facts->kind = OLE_POWERPOINT;
-    else if (has_name(entry, "Workbook") || has_name(entry, "Book")) {
+    } else if (has_name(entry, "Workbook") || has_name(entry, "Book")) {
         if (facts->kind != OLE_ENCRYPTED)
             facts->kind = OLE_WORKBOOK;
         if (number(entry + 120, 4) >= MINI_STREAM_BYTES)
-            look_at_sheets(file, number(entry + 116, 4), facts);
+            *ret_workbook = number(entry + 116, 4);
+    }
+}
+
+static void look_at_directory(const struct file *file, struct ole_facts *facts,
+                              uint32_t *ret_workbook)
+{
+    uint32_t index = number(file->data + 48, 4);
+
+    for (size_t hops = 0; hops < file->sector_count && hops < DIRECTORY_SECTORS_MOST; hops++) {
+        const unsigned char *entries = sector(file, index);
+
+        if (!entries)
+            return;
+        for (size_t at = 0; at < file->sector_bytes; at += ENTRY_BYTES)
+            look_at_entry(entries + at, facts, ret_workbook);
+        index = next_sector(file, index);
     }
 }
 
 void ole_look(const unsigned char *data, size_t size, struct ole_facts *ret_facts)
 {
-    struct file file = {data, size, 0};
+    struct file file = {data, size, 0, 0};
+    uint32_t workbook = UINT32_MAX;
 
     memset(ret_facts, 0, sizeof(*ret_facts));
     if (size < HEADER_BYTES || memcmp(data, "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", 8))
@@ -165,15 +187,8 @@ void ole_look(const unsigned char *data, size_t size, struct ole_facts *ret_fact
     if (shift != 9 && shift != 12)
         return;
     file.sector_bytes = (size_t)1 << shift;
-    uint32_t index = number(data + 48, 4);
-
-    for (uint32_t hops = 0; hops < 4096; hops++) {
-        const unsigned char *entries = sector(&file, index);
-
-        if (!entries)
-            return;
-        for (size_t at = 0; at < file.sector_bytes; at += ENTRY_BYTES)
-            look_at_entry(&file, entries + at, ret_facts);
-        index = next_sector(&file, index);
-    }
+    file.sector_count = size / file.sector_bytes;
+    look_at_directory(&file, ret_facts, &workbook);
+    if (workbook != UINT32_MAX)
+        look_at_sheets(&file, workbook, ret_facts);
 }
