@@ -215,8 +215,9 @@ static void make_id(struct call_list *list, char out[UUID_TEXT_SIZE])
     uuid_format(&id, out);
 }
 
-/* Every column of the header has its key; cells that are missing at a row's end are empty. Cells
- * beyond the header, which only a spreadsheet may have, are called by their number. */
+/* Every column of the header has its key. A spreadsheet's row ends with its last cell that has
+ * something in it: the others are empty; a text file that leaves cells out has none. Cells beyond
+ * the header, which only a spreadsheet may have, are called by their number. */
 static void put_contact_data(struct call_list *list, const struct list_row *row)
 {
     const struct header *header = &list->header;
@@ -226,7 +227,7 @@ static void put_contact_data(struct call_list *list, const struct list_row *row)
     buf_reset(json);
     buf_put_char(json, '{');
     for (size_t i = 0; i < header->count; i++) {
-        if (header->kinds[i] != COLUMN_DATA)
+        if (header->kinds[i] != COLUMN_DATA || (i >= row->count && !row->is_sheet))
             continue;
         if (!is_first)
             buf_put_char(json, ',');
