@@ -323,10 +323,12 @@ def test_encrypted_zip():
     refused(bytes(data), words="encrypted")
 
 
-def test_nothing_is_left_behind():
-    before = set(os.listdir("/tmp"))
-    read(workbook(HEAD, strings="<si><t>x</t></si>"))
-    assert not [name for name in set(os.listdir("/tmp")) - before if name.startswith("dialplane-")]
+def test_nothing_is_left_behind(tmp_path):
+    read(workbook(HEAD, strings="<si><t>x</t></si>"), "--spool", tmp_path)
+    read(xls(("S", 0, {1: ["phone"]})), "--spool", tmp_path)
+    refused(workbook(HEAD)[:300], "--spool", tmp_path, words="cut off")
+    assert not list(tmp_path.iterdir())
+    refused(workbook(HEAD), "--spool", tmp_path / "none", words="spool file")
 
 
 # --- .xls -------------------------------------------------------------------------------------------------------------
