@@ -3,7 +3,8 @@
  * "sheet": …, "error": …, "reason": …, "rows": …, "peak_kb": …}.
  *
  *   read_list [--charset X] [--sheet X] [--gzip] [--piece BYTES] [--pause] [--quiet]
- *             [--spool-limit BYTES] [--unpacked-limit BYTES] [--xls-limit BYTES] */
+ *             [--spool DIRECTORY] [--spool-limit BYTES] [--unpacked-limit BYTES] [--xls-limit
+ * BYTES] */
 #include "readers/reader.h"
 
 #include "base/buf.h"
@@ -122,6 +123,8 @@ int main(int argc, char **argv)
             options.sheet = value;
         else if (!strcmp(name, "--piece") && ++i)
             piece = strtoul(value, NULL, 10);
+        else if (!strcmp(name, "--spool") && ++i)
+            limits.spool_directory = value;
         else if (!strcmp(name, "--spool-limit") && ++i)
             limits.spool_bytes = strtoll(value, NULL, 10);
         else if (!strcmp(name, "--unpacked-limit") && ++i)
