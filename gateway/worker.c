@@ -1,5 +1,6 @@
 #include "gateway/worker.h"
 
+#include "gateway/call/download.h"
 #include "gateway/call/request.h"
 #include "gateway/call/unary.h"
 #include "gateway/call/upload.h"
@@ -66,7 +67,9 @@ static void serve_route(struct request *request)
     }
     worker->in_flight++;
     request->in_flight = true;
-    if (method->server_streaming)
+    if (method->download_type)
+        download_start(request);
+    else if (method->server_streaming)
         watch_start(request);
     else if (method->client_streaming)
         upload_start(request);

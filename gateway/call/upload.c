@@ -13,6 +13,8 @@
 #include "gateway/policy/problem.h"
 #include "gateway/route/bind.h"
 #include "gateway/route/multipart.h"
+#include "gateway/route/transcode.h"
+#include "json/json.h"
 
 #include <stdio.h>
 
@@ -28,6 +30,7 @@ struct upload {
     struct bind_seen *seen;
     bool is_multipart;
     bool in_file, had_file; /* form: the file part is coming, has come */
+    bool is_async;          /* "Prefer: respond-async": 202 is the answer */
     bool paused;            /* the upstream is full: the socket waits */
     bool ended;
     char field_name[128]; /* form: the field part that is coming */
@@ -41,6 +44,7 @@ static void on_done(struct upstream_call *call, const struct err *status);
 static bool on_part(void *context, const struct multipart_part *part);
 static bool on_part_data(void *context, struct str data);
 static bool on_part_end(void *context);
+static void answer_accepted(struct request *request, struct str reply);
 
 static const struct upstream_handler upload_handler = {.on_writable = on_writable,
                                                        .on_done = on_done};
@@ -249,12 +253,39 @@ static void on_done(struct upstream_call *call, const struct err *status)
 {
     struct request *request = upstream_call_context(call);
 
+    struct upload *upload = request->state;
+
     request->call = NULL;
-    done(request->state);
+    done(upload);
     if (status->code != ERR_OK)
         request_fail(request, status, NULL);
+    else if (upload->is_async)
+        answer_accepted(request, upstream_call_reply(call));
     else
         unary_answer(request, upstream_call_reply(call));
+}
+
+/* 202: the file is safe and will be worked through; Location says where to look. */
+static void answer_accepted(struct request *request, struct str reply)
+{
+    struct answer_headers headers = {.count = 0};
+    struct worker *worker = request->worker;
+    struct buf *json = worker_scratch(&worker->json);
+    struct buf *location = worker_scratch(&worker->text);
+    const struct schema_method *method = request->route->method;
+    struct err err = {0};
+
+    if (!json_print(worker->gateway->schema, method->output, reply, JSON_PRINT_CONTRACT, json,
+                    &err)) {
+        request_fail_code(request, ERR_INTERNAL, REASON_BAD_GATEWAY,
+                          "The answer of the service could not be read");
+        return;
+    }
+    answer_header(&headers, "content-type", STR_LITERAL("application/json"));
+    answer_header(&headers, "preference-applied", STR_LITERAL("respond-async"));
+    if (transcode_template(request->route, method->async_location, reply, location))
+        answer_header(&headers, "location", buf_str(location));
+    request_answer(request, 202, &headers, buf_str(json));
 }
 
 static void on_too_large(struct exchange *exchange)
@@ -309,6 +340,66 @@ static bool fail_media_type(struct upload *upload, const struct media_type *medi
     return fail(upload, &err);
 }
 
+/* RFC 7240: "respond-async" among the comma-separated preferences, in any case, with or without
+ * parameters. */
+static bool prefers_async(struct str header)
+{
+    while (header.length) {
+        const char *comma = memchr(header.data, ',', header.length);
+        size_t length = comma ? (size_t)(comma - header.data) : header.length;
+        struct str one = str_trim((struct str){header.data, length});
+        const char *semicolon = one.length ? memchr(one.data, ';', one.length) : NULL;
+
+        if (semicolon)
+            one = str_trim((struct str){one.data, (size_t)(semicolon - one.data)});
+        if (str_equal_ignore_case(one, STR_LITERAL("respond-async")))
+            return true;
+        length += comma ? 1 : 0;
+        header = (struct str){header.data + length, header.length - length};
+    }
+    return false;
+}
+
+/* Fields of the first message that are headers in HTTP. */
+static void bind_headers(struct upload *upload)
+{
+    struct request *request = upload->request;
+    const struct schema_method *method = request->route->method;
+
+    for (size_t i = 0; i < method->header_count; i++) {
+        struct str value = exchange_header(request->exchange, method->headers[i].name);
+
+        if (value.length)
+            json_parse_scalar(method->headers[i].field, value, method->headers[i].name,
+                              &upload->fields, &upload->violations);
+    }
+    upload->is_async =
+        method->async_field && prefers_async(exchange_header(request->exchange, "prefer"));
+    if (upload->is_async)
+        json_parse_scalar(method->async_field, STR_LITERAL("true"), "prefer", &upload->fields,
+                          &upload->violations);
+}
+
+/* A file may come packed; a form is text with a file in it. */
+static bool takes_encoding(struct upload *upload, bool is_form)
+{
+    struct str encoding = exchange_header(upload->request->exchange, "content-encoding");
+    struct err err = {0};
+
+    if (!encoding.length || str_equal_ignore_case(encoding, STR_LITERAL("identity")) ||
+        (!is_form && str_equal_ignore_case(encoding, STR_LITERAL("gzip"))))
+        return true;
+    if (is_form)
+        err_set(&err, ERR_INVALID_ARGUMENT, REASON_MEDIA_TYPE,
+                "A form cannot be packed: send the file itself as the body with Content-Encoding: "
+                "gzip, or a packed file in the form");
+    else
+        err_set(&err, ERR_INVALID_ARGUMENT, REASON_MEDIA_TYPE,
+                "Content-Encoding may be gzip, not \"%.*s\"",
+                encoding.length < 40 ? (int)encoding.length : 40, encoding.data);
+    return fail(upload, &err);
+}
+
 void upload_start(struct request *request)
 {
     struct exchange *exchange = request->exchange;
@@ -329,6 +420,7 @@ void upload_start(struct request *request)
     request->on_gone = on_gone;
     buf_init(&upload->fields, PIECE_BYTES);
     violations_init(&upload->violations, arena, VIOLATIONS_MAX);
+    bind_headers(upload);
     if (!bind_path(&request->match, arena, &upload->fields, &upload->violations, &err) ||
         !bind_query(request->route, exchange_query(exchange), arena, &upload->fields,
                     &upload->violations, &err) ||
@@ -345,6 +437,8 @@ void upload_start(struct request *request)
         fail_media_type(upload, &media);
         return;
     }
+    if (!takes_encoding(upload, is_form))
+        return;
     if (is_form ? !init_form(upload, &media)
                 : !begin_call(upload, (struct str){NULL, 0}, content_type))
         return;

@@ -55,7 +55,7 @@ static void put_notes(struct buf *text, const struct operation *operation)
     if (method->client_streaming)
         buf_put_cstr(text,
                      "\n\nThe file comes as the part `file` of a form, or as the body itself.");
-    if (method->server_streaming)
+    if (method->server_streaming && !method->download_type)
         buf_put_cstr(text,
                      "\n\nServed as lines of JSON (`Accept: application/x-ndjson`) or server-sent "
                      "events (`Accept: text/event-stream`).");
@@ -119,6 +119,15 @@ static bool is_body_field(const struct operation *operation, const struct schema
     return operation->binding->body_whole || operation->binding->body_field == field;
 }
 
+/* Fields that headers carry. */
+static bool is_header(const struct schema_method *method, const struct schema_field *field)
+{
+    for (size_t i = 0; i < method->header_count; i++)
+        if (method->headers[i].field == field)
+            return true;
+    return method->async_field == field;
+}
+
 /* What a field mask holds is derived from the body's keys; nobody sends it as a parameter. The name
  * and type of an uploaded file come with its part of the form. */
 static bool is_derived(const struct operation *operation, const struct schema_field *field)
@@ -138,20 +147,27 @@ static void write_header_parameter(struct writer *writer, const char *name, cons
     write_close(writer, '}');
 }
 
-static void write_parameters(struct writer *writer, const struct operation *operation)
+/* An entry is "<map>.<key>" or, as OpenAPI can say it, "<map>[<key>]". */
+static bool is_text_map(const struct schema_field *field)
 {
-    const struct schema_message *input = operation->method->input;
+    return field->map && field->message->fields[1].type == SCHEMA_STRING;
+}
+
+static void write_map_parameter(struct writer *writer, const struct schema_field *field)
+{
+    write_open(writer, '{');
+    write_member(writer, "name", field->name);
+    write_member(writer, "in", "query");
+    write_member(writer, "description", field->comment);
+    write_raw(writer, "\"required\":false,\"style\":\"deepObject\",\"explode\":true,\"schema\":{"
+                      "\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}");
+    write_close(writer, '}');
+}
+
+/* Headers that mean something to this method. */
+static void write_header_parameters(struct writer *writer, const struct operation *operation)
+{
     const struct schema_method *method = operation->method;
-    write_key(writer, "parameters");
-    write_open(writer, '[');
-    for (size_t i = 0; i < input->field_count; i++) {
-        const struct schema_field *field = &input->fields[i];
-        if (is_path_variable(operation->binding, field->name))
-            write_parameter(writer, operation, field, true);
-        else if (!is_body_field(operation, field) && !is_derived(operation, field) &&
-                 (field->type != SCHEMA_MESSAGE || field->message->well_known == SCHEMA_TIMESTAMP))
-            write_parameter(writer, operation, field, false);
-    }
     if (!strcmp(operation->binding->verb, "GET") && !method->server_streaming)
         write_header_parameter(writer, "If-None-Match",
                                "The ETag of an earlier answer: unchanged, it is 304.");
@@ -163,6 +179,32 @@ static void write_parameters(struct writer *writer, const struct operation *oper
         write_header_parameter(writer, "Last-Event-ID",
                                "The last seq that was seen, as browsers send it when they "
                                "reconnect.");
+    for (size_t i = 0; i < method->header_count; i++)
+        write_header_parameter(writer, method->headers[i].name, method->headers[i].field->comment);
+    if (method->async_field)
+        write_header_parameter(writer, "prefer",
+                               "respond-async: answer 202 as soon as the file is safe, and work on "
+                               "it afterwards.");
+}
+
+static void write_parameters(struct writer *writer, const struct operation *operation)
+{
+    const struct schema_message *input = operation->method->input;
+    write_key(writer, "parameters");
+    write_open(writer, '[');
+    for (size_t i = 0; i < input->field_count; i++) {
+        const struct schema_field *field = &input->fields[i];
+        if (is_path_variable(operation->binding, field->name))
+            write_parameter(writer, operation, field, true);
+        else if (is_header(operation->method, field))
+            continue;
+        else if (!is_body_field(operation, field) && is_text_map(field))
+            write_map_parameter(writer, field);
+        else if (!is_body_field(operation, field) && !is_derived(operation, field) &&
+                 (field->type != SCHEMA_MESSAGE || field->message->well_known == SCHEMA_TIMESTAMP))
+            write_parameter(writer, operation, field, false);
+    }
+    write_header_parameters(writer, operation);
     write_close(writer, ']');
 }
 

@@ -25,9 +25,10 @@ bool cors_varies(const struct cors *cors);
 bool origin_is_same(struct str origin, struct str authority);
 
 #define CORS_ALLOWED_HEADERS                                                                       \
-    "accept, authorization, content-type, if-match, if-none-match, last-event-id, traceparent, "   \
-    "x-request-id"
-#define CORS_EXPOSED_HEADERS "ETag, Location, X-Request-Id, Retry-After"
+    "accept, authorization, content-encoding, content-type, idempotency-key, if-match, "           \
+    "if-none-match, last-event-id, prefer, traceparent, x-request-id"
+#define CORS_EXPOSED_HEADERS                                                                       \
+    "Content-Disposition, ETag, Location, Preference-Applied, X-Request-Id, Retry-After"
 #define CORS_MAX_AGE "7200"
 
 #endif

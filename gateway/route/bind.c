@@ -118,7 +118,10 @@ static const char *taken_by(const struct route *route, const struct schema_field
         return "is given by the body";
     if (route->update_mask == first)
         return "is made from the keys of the body";
-    return NULL;
+    for (size_t i = 0; i < route->method->header_count; i++)
+        if (route->method->headers[i].field == first)
+            return "is given by a header";
+    return route->method->async_field == first ? "is given by the header Prefer" : NULL;
 }
 
 /* A second value of a single field, or a second member of one oneof? */
@@ -169,6 +172,57 @@ static const char *example_of(const struct schema_field *field)
     }
 }
 
+/* "column.phone_number" (the key is all that follows the first dot) or "column[phone_number]", as
+ * OpenAPI's deepObject has it, for a map<string, string> `column`. NULL when there is no such map.
+ */
+static const struct schema_field *find_map(const struct route *route, struct str name,
+                                           struct str *ret_key)
+{
+    size_t mark = 0;
+
+    while (mark < name.length && name.data[mark] != '.' && name.data[mark] != '[')
+        mark++;
+    bool bracket = mark < name.length && name.data[mark] == '[';
+
+    if (!mark || mark == name.length || (bracket && name.data[name.length - 1] != ']'))
+        return NULL;
+    const struct schema_field *field =
+        schema_find_field(route->method->input, (struct str){name.data, mark});
+
+    if (!field || !field->map || field->message->fields[0].type != SCHEMA_STRING ||
+        field->message->fields[1].type != SCHEMA_STRING)
+        return NULL;
+    *ret_key = (struct str){name.data + mark + 1, name.length - mark - 1 - (bracket ? 1 : 0)};
+    return field;
+}
+
+/* One entry of a map: { key = 1, value = 2 }. False when memory is short. */
+static bool bind_entry(const struct route *route, const struct schema_field *map, struct str key,
+                       struct str value, struct bind_seen *seen, struct arena *arena,
+                       struct buf *out, struct violations *violations)
+{
+    const char *path = arena_printf(arena, "%s.%.*s", map->name,
+                                    (int)(key.length < 100 ? key.length : 100), key.data);
+    const char *taken = taken_by(route, map, map->name);
+    struct buf entry;
+
+    if (!path)
+        return false;
+    if (taken) {
+        violations_add(violations, path, "%s", taken);
+        return true;
+    }
+    if (!is_new(seen, path, &map->message->fields[1], violations))
+        return true;
+    buf_init(&entry, 0);
+    wire_put_bytes(&entry, 1, key);
+    wire_put_bytes(&entry, 2, value);
+    wire_put_bytes(out, map->number, buf_str(&entry));
+    out->failed |= entry.failed;
+    buf_done(&entry);
+    return true;
+}
+
 bool bind_value(const struct route *route, struct str name, struct str value,
                 struct bind_seen *seen, struct arena *arena, struct buf *out,
                 struct violations *violations)
@@ -178,6 +232,11 @@ bool bind_value(const struct route *route, struct str name, struct str value,
     const struct schema_field *leaf = depth ? fields[depth - 1] : NULL;
 
     if (!leaf) {
+        struct str key;
+        const struct schema_field *map = find_map(route, name, &key);
+
+        if (map)
+            return bind_entry(route, map, key, value, seen, arena, out, violations);
         /* Named as sent, but never more of it than a reader needs. */
         char *shown = arena_strndup(arena, name.length ? name.data : "",
                                     name.length < 100 ? name.length : 100);

@@ -14,9 +14,9 @@ bool bind_path(const struct route_match *match, struct arena *arena, struct buf 
                struct violations *violations, struct err *err);
 
 /* Appends the fields that the query carries. Names are dotted field paths in either spelling; a
- * repeated field repeats the name. What names no field, is given twice, is already bound by path or
- * body, or is a second member of a oneof: a violation. A malformed escape or bad UTF-8: false, with
- * err. */
+ * repeated field repeats the name; an entry of a map<string, string> is "<map>.<key>" or
+ * "<map>[<key>]". What names no field, is given twice, is already bound by path or body, or is a
+ * second member of a oneof: a violation. A malformed escape or bad UTF-8: false, with err. */
 bool bind_query(const struct route *route, struct str query, struct arena *arena, struct buf *out,
                 struct violations *violations, struct err *err);
 

@@ -238,10 +238,15 @@ static bool put_field_text(const struct schema_message *message, struct str path
 
 bool transcode_location(const struct route *route, struct str response, struct buf *out)
 {
-    const char *at = route->method->location;
+    return route->method->location &&
+           transcode_template(route, route->method->location, response, out);
+}
 
-    if (!at)
-        return false;
+bool transcode_template(const struct route *route, const char *text, struct str response,
+                        struct buf *out)
+{
+    const char *at = text;
+
     while (*at) {
         const char *close = *at == '{' ? strchr(at, '}') : NULL;
         if (!close) {

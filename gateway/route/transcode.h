@@ -29,6 +29,9 @@ const char *transcode_body_name(const struct route *route);
 int64_t transcode_revision(const struct route *route, struct str response);
 /* The Location of a created resource; false when the method names none or a field is missing. */
 bool transcode_location(const struct route *route, struct str response, struct buf *out);
+/* The same for any template over the response's fields. */
+bool transcode_template(const struct route *route, const char *text, struct str response,
+                        struct buf *out);
 
 /* Takes field `field` (an integer) out of a message: *ret_value is its last value (0 when absent),
  * the rest is appended to out. For the cursor of a stream. False when the bytes are malformed. */

@@ -42,6 +42,13 @@ static const struct rpc_handler handlers[] = {
         .handle = list_calls,
     },
     {
+        .path = "/dialplane.v1.AnalyticsService/ExportCalls",
+        .request = &dialplane__v1__export_calls_request__descriptor,
+        .response = &dialplane__v1__file_piece__descriptor,
+        .check = check_export_calls,
+        .handle = export_calls,
+    },
+    {
         .path = "/dialplane.v1.AnalyticsService/GetCall",
         .request = &dialplane__v1__get_call_request__descriptor,
         .response = &dialplane__v1__call_detail__descriptor,

@@ -26,6 +26,7 @@
 struct claim_queue;
 struct database_metrics;
 struct step_lane;
+struct jobs;
 struct upload_workers;
 struct upkeep;
 
@@ -41,7 +42,12 @@ struct campaign_service {
     struct upkeep *upkeep;          /* sweeps each second */
     struct database_metrics *task_metrics;
     int64_t lease_us;
+    struct jobs *jobs; /* uploads that are worked through later */
     int64_t upload_row_limit, upload_byte_limit;
+    int64_t upload_time_us;     /* longest time of one upload */
+    int64_t upload_lease_us;    /* how long a silent upload counts as under way */
+    int64_t upload_errors_kept; /* rejected rows of one upload */
+    int64_t idempotency_us;     /* how long a key is remembered */
     const char *default_region; /* NULL: none */
 };
 
@@ -83,6 +89,7 @@ enum campaign_column {
     CAMPAIGN_CANCELLED,
     CAMPAIGN_ON_UNKNOWN,
     CAMPAIGN_RETRY_POLICY,
+    CAMPAIGN_DEFAULT_REGION,
     CAMPAIGN_COLUMNS, /* first column after them */
 };
 
@@ -103,6 +110,7 @@ enum task_column {
     TASK_TIMEZONE,
     TASK_CREATED_AT,
     TASK_UPDATED_AT,
+    TASK_PHONE_TEXT,
     TASK_COLUMNS,
 };
 

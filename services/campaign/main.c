@@ -7,13 +7,16 @@
 #include "task_metrics.h"
 #include "upkeep.h"
 #include "upload_workers.h"
+#include "uploads/jobs.h"
 
 #include "service/service.h"
 
 #include "google/protobuf/empty.pb-c.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const struct rpc_handler handlers[] = {
     {
@@ -57,6 +60,43 @@ static const struct rpc_handler handlers[] = {
         .on_message = upload_call_list_message,
         .on_end = upload_call_list_end,
         .on_gone = upload_call_list_gone,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/ListUploads",
+        .request = &dialplane__v1__list_uploads_request__descriptor,
+        .response = &dialplane__v1__list_uploads_response__descriptor,
+        .check = check_list_uploads,
+        .handle = list_uploads,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/GetUpload",
+        .request = &dialplane__v1__get_upload_request__descriptor,
+        .response = &dialplane__v1__upload__descriptor,
+        .handle = get_upload,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/WatchUpload",
+        .request = &dialplane__v1__watch_upload_request__descriptor,
+        .response = &dialplane__v1__upload__descriptor,
+        .handle = watch_upload,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/DownloadUploadErrors",
+        .request = &dialplane__v1__download_upload_errors_request__descriptor,
+        .response = &dialplane__v1__file_piece__descriptor,
+        .handle = download_upload_errors,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/DeleteUpload",
+        .request = &dialplane__v1__delete_upload_request__descriptor,
+        .response = &google__protobuf__empty__descriptor,
+        .handle = delete_upload,
+    },
+    {
+        .path = "/dialplane.v1.CampaignService/ExportTasks",
+        .request = &dialplane__v1__export_tasks_request__descriptor,
+        .response = &dialplane__v1__file_piece__descriptor,
+        .handle = export_tasks,
     },
     {
         .path = "/dialplane.v1.CampaignService/ListTasks",
@@ -201,7 +241,9 @@ static struct {
     int64_t claim_waiters;
     int64_t metrics_campaigns;
     int64_t upload_threads, upload_row_limit, upload_byte_limit;
-    const char *default_region;
+    int64_t upload_jobs, upload_errors_kept, upload_time_us, upload_lease_us, idempotency_us;
+    const char *default_region, *phone_column_aliases, *spool_directory;
+    int64_t spool_byte_limit, unpacked_byte_limit, xls_byte_limit;
 } settings;
 
 #define UPLOAD_ROWS_MOST 4000000 /* what the counter in a task's id holds */
@@ -256,6 +298,73 @@ static const struct app_setting setting_table[] = {
      .ret_value = &settings.metrics_campaigns,
      .minimum = 0,
      .maximum = 1000},
+    {.name = "upload-jobs",
+     .kind = APP_INT,
+     .default_text = "2",
+     .help = "uploads with Prefer: respond-async that are worked through at once, 1 to 16",
+     .ret_value = &settings.upload_jobs,
+     .minimum = 1,
+     .maximum = 16},
+    {.name = "upload-errors-kept",
+     .kind = APP_INT,
+     .default_text = "10000",
+     .help = "most rejected rows of one upload that errors.csv has, 1000 to 1000000",
+     .ret_value = &settings.upload_errors_kept,
+     .minimum = 1000, /* an answer that is repeated has as many messages */
+     .maximum = 1000000},
+    {.name = "upload-time-limit",
+     .kind = APP_DURATION,
+     .default_text = "1h",
+     .help = "longest time that one upload may take, 10s to 24h",
+     .ret_value = &settings.upload_time_us,
+     .minimum = 10 * TIME_US_PER_SECOND,
+     .maximum = 24 * 3600 * TIME_US_PER_SECOND},
+    {.name = "upload-lease",
+     .kind = APP_DURATION,
+     .default_text = "30s",
+     .help = "how long an upload counts as under way after its service has fallen silent, 3s to 1h",
+     .ret_value = &settings.upload_lease_us,
+     .minimum = 3 * TIME_US_PER_SECOND,
+     .maximum = 3600 * TIME_US_PER_SECOND},
+    {.name = "idempotency-time",
+     .kind = APP_DURATION,
+     .default_text = "24h",
+     .help = "how long an upload's Idempotency-Key is remembered after its end, 1s to 720h",
+     .ret_value = &settings.idempotency_us,
+     .minimum = TIME_US_PER_SECOND,
+     .maximum = 720 * 3600 * TIME_US_PER_SECOND},
+    {.name = "phone-column-aliases",
+     .kind = APP_TEXT,
+     .default_text = "phone,телефон,номер,номер телефона",
+     .help = "what the column phone_number of a call list may also be called, comma-separated; "
+             "case, spaces, _ and - do not matter",
+     .ret_value = &settings.phone_column_aliases},
+    {.name = "spool-directory",
+     .kind = APP_TEXT,
+     .default_text = "/tmp",
+     .help = "folder for spreadsheets while they are read, in files without a name",
+     .ret_value = &settings.spool_directory},
+    {.name = "spool-byte-limit",
+     .kind = APP_SIZE,
+     .default_text = "256MB",
+     .help = "largest .xlsx, 1MB to 16GB",
+     .ret_value = &settings.spool_byte_limit,
+     .minimum = INT64_C(1) << 20,
+     .maximum = INT64_C(16) << 30},
+    {.name = "unpacked-byte-limit",
+     .kind = APP_SIZE,
+     .default_text = "2GB",
+     .help = "most that a compressed list may grow to, 1MB to 64GB",
+     .ret_value = &settings.unpacked_byte_limit,
+     .minimum = INT64_C(1) << 20,
+     .maximum = INT64_C(64) << 30},
+    {.name = "xls-byte-limit",
+     .kind = APP_SIZE,
+     .default_text = "32MB",
+     .help = "largest .xls, which is read in memory, 1MB to 256MB",
+     .ret_value = &settings.xls_byte_limit,
+     .minimum = INT64_C(1) << 20,
+     .maximum = INT64_C(256) << 20},
     {.name = "default-region",
      .kind = APP_TEXT,
      .help = "country of phone numbers without country code, ISO 3166-1 such as US; none: they are "
@@ -287,6 +396,11 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
                 "--default-region: \"%s\" is not a region such as US", settings.default_region);
         return NULL;
     }
+    if (access(settings.spool_directory, W_OK | X_OK)) {
+        err_set(err, ERR_INVALID_ARGUMENT, NULL, "--spool-directory: cannot write to %s: %s",
+                settings.spool_directory, strerror(errno));
+        return NULL;
+    }
     *service = (struct campaign_service){
         .loop = loop,
         .pool = pool,
@@ -294,6 +408,10 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
         .lease_us = settings.lease_us,
         .upload_row_limit = settings.upload_row_limit,
         .upload_byte_limit = settings.upload_byte_limit,
+        .upload_time_us = settings.upload_time_us,
+        .upload_lease_us = settings.upload_lease_us,
+        .upload_errors_kept = settings.upload_errors_kept,
+        .idempotency_us = settings.idempotency_us,
     };
     entropy_init_system(&service->entropy);
     service->claims = claims_new(service, (size_t)settings.claim_waiters);
@@ -301,12 +419,26 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
         upload_workers_new(loop, (unsigned)settings.upload_threads, settings.default_region);
     service->steps = step_lane_new(service);
     if (!service->claims || !service->steps || !service->workers) {
+    const struct upload_workers_settings workers = {
+        .threads = (unsigned)settings.upload_threads,
+        .region = settings.default_region,
+        .phone_aliases = settings.phone_column_aliases,
+        .limits = {.spool_directory = settings.spool_directory,
+                   .spool_bytes = settings.spool_byte_limit,
+                   .unpacked_bytes = settings.unpacked_byte_limit,
+                   .xls_bytes = settings.xls_byte_limit},
+    };
+
+    service->workers = upload_workers_new(loop, &workers);
+    if (!service->claims || !service->workers) {
         err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "no memory or threads for the service");
         return NULL;
     }
     service->upkeep = upkeep_start(service, settings.sweep_period_us);
     service->task_metrics = task_metrics_new(loop, pool, settings.metrics_campaigns);
     if (!service->upkeep || !service->task_metrics ||
+    service->jobs = jobs_start(service, (unsigned)settings.upload_jobs);
+    if (!service->upkeep || !service->jobs ||
         !loop_on_signal(loop, SIGTERM, on_stop_signal, service) ||
         !loop_on_signal(loop, SIGINT, on_stop_signal, service)) {
         err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for the service");
@@ -324,6 +456,7 @@ static void stop(void *context)
     upkeep_stop(service->upkeep);
     database_metrics_free(service->task_metrics);
     service->task_metrics = NULL;
+    jobs_stop(service->jobs);
     upload_workers_free(service->workers);
 }
 

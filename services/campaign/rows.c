@@ -189,6 +189,10 @@ Dialplane__V1__Campaign *campaign_from_row(struct rpc_call *call, const struct p
     campaign->on_unknown = str_equal_cstr(pg_str(result, row, CAMPAIGN_ON_UNKNOWN), "retry")
                                ? DIALPLANE__V1__ON_UNKNOWN__ON_UNKNOWN_RETRY
                                : DIALPLANE__V1__ON_UNKNOWN__ON_UNKNOWN_HOLD;
+    if (!pg_is_null(result, row, CAMPAIGN_DEFAULT_REGION)) {
+        campaign->_default_region_case = DIALPLANE__V1__CAMPAIGN___DEFAULT_REGION_DEFAULT_REGION;
+        campaign->default_region = pg_text(result, row, CAMPAIGN_DEFAULT_REGION, arena);
+    }
     if (!read_retry_policy(call, campaign, pg_str(result, row, CAMPAIGN_RETRY_POLICY), err))
         return NULL;
     if (arena_is_exhausted(arena)) {
@@ -246,6 +250,10 @@ Dialplane__V1__CallTask *task_from_row(struct rpc_call *call, const struct pg_re
     }
     task->created_at = timestamp_from_column(arena, result, row, TASK_CREATED_AT);
     task->updated_at = timestamp_from_column(arena, result, row, TASK_UPDATED_AT);
+    if (!pg_is_null(result, row, TASK_PHONE_TEXT)) {
+        task->_phone_text_case = DIALPLANE__V1__CALL_TASK___PHONE_TEXT_PHONE_TEXT;
+        task->phone_text = pg_text(result, row, TASK_PHONE_TEXT, arena);
+    }
     if (arena_is_exhausted(arena)) {
         out_of_memory(err);
         return NULL;

@@ -1,8 +1,10 @@
 #include "settings_params.h"
 
 #include "domain/window_check.h"
+#include "phone.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static int64_t us_of(const Google__Protobuf__Timestamp *timestamp)
 {
@@ -13,6 +15,17 @@ void check_campaign_period(const Dialplane__V1__Campaign *campaign, struct viola
 {
     window_check_period(campaign->start_time, us_of(campaign->start_time), campaign->end_time,
                         us_of(campaign->end_time), violations);
+}
+
+void check_campaign_region(const Dialplane__V1__Campaign *campaign, struct violations *violations)
+{
+    const char *region = campaign->_default_region_case ? campaign->default_region : "";
+
+    /* Two capital letters are asked by the .proto: else it has been said already. */
+    if (strlen(region) == 2 && region[0] >= 'A' && region[0] <= 'Z' && region[1] >= 'A' &&
+        region[1] <= 'Z' && !phone_region_is_known(region))
+        violations_add(violations, "campaign.default_region",
+                       "is no country with telephone numbers of its own");
 }
 
 void check_campaign_retry_policy(const Dialplane__V1__Campaign *campaign,
@@ -77,5 +90,10 @@ bool param_campaign_settings(struct rpc_call *call, struct pg_params *params,
     pg_param_text(params, campaign->on_unknown == DIALPLANE__V1__ON_UNKNOWN__ON_UNKNOWN_RETRY
                               ? "retry"
                               : "hold");
-    return param_retry_policy(call, params, campaign, err);
+    if (!param_retry_policy(call, params, campaign, err))
+        return false;
+    pg_param_text(params, campaign->_default_region_case && *campaign->default_region
+                              ? campaign->default_region
+                              : NULL);
+    return true;
 }

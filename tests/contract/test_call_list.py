@@ -72,6 +72,8 @@ def expected_of_sample():
         values = dict(zip(header, row))
         phone = values["phone_number"].strip()
         phone = re.sub(r"^00", "+", phone)
+        # what Excel makes of a number that has lost its plus, with all its digits
+        phone = re.sub(r"^(\d)\.(\d{10})E10$", r"+\1\2", phone)
         e164 = "+" + re.sub(r"\D", "", phone.replace("(0)", ""))
         if not phone.startswith("+") or len(e164) < 8 or not re.fullmatch(r"-?\d*", values["priority"]):
             errors.append(number)
@@ -87,6 +89,7 @@ def test_contacts_csv(api, campaign):
     answer = api.upload(campaign, (SAMPLES / "contacts.csv").read_bytes())
     assert uuid.UUID(answer.pop("upload_id")).version == 7
     messages = answer.pop("errors")
+    assert (answer.pop("updated"), answer.pop("campaign_id"), answer.pop("state")) == (0, campaign["id"], "completed")
     assert answer == {"total": len(found) + len(errors) + duplicates, "created": len(found), "error_count": len(errors), "duplicates": duplicates}
     assert [int(re.match(r"Row (\d+): ", m).group(1)) for m in messages] == errors
     assert "Row 9: phone_number is empty" in messages
@@ -268,11 +271,6 @@ def test_formulas_and_sql_are_text(api, campaign):
 ])
 def test_files_that_are_refused(api, campaign, data, words):
     refused(api, campaign, data, words)
-
-
-def test_other_formats_are_refused_clearly(api, campaign):
-    for name in ("contacts.xlsx", "contacts.xls", "contacts_excel_ru.csv"):
-        refused(api, campaign, (SAMPLES / name).read_bytes(), "UTF-8")
 
 
 def test_header_only(api, campaign):

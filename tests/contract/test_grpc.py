@@ -116,6 +116,12 @@ def test_each_unary_method_answers(clients, api, platform):
     tasks = call("CampaignService/ListTasks", campaign_id=campaign["id"])["items"]
     assert len(tasks) == 2
     assert call("CampaignService/GetTask", campaign_id=campaign["id"], id=tasks[0]["id"]) == tasks[0]
+    spare_upload = api.upload(campaign, "phone_number\n+12015550150\n")["upload_id"]
+    uploads = call("CampaignService/ListUploads", campaign_id=campaign["id"])["items"]
+    assert len(uploads) == 2 and uploads[0]["id"] == spare_upload and uploads[0]["state"] == "UPLOAD_STATE_COMPLETED"
+    named = {"campaign_id": campaign["id"], "id": spare_upload}
+    assert call("CampaignService/GetUpload", **named)["created"] == "1"
+    assert call("CampaignService/DeleteUpload", **named) == {}
     assert call("CampaignService/StartCampaign", id=campaign["id"])["status"] == "CAMPAIGN_STATUS_RUNNING"
     assert call("CampaignService/PauseCampaign", id=campaign["id"])["status"] == "CAMPAIGN_STATUS_PAUSED"
     call("CampaignService/StartCampaign", id=campaign["id"])

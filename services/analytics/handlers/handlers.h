@@ -12,6 +12,8 @@ void report_call_events_on_end(struct rpc_call *call);
 void report_call_events_on_gone(struct rpc_call *call);
 void check_list_calls(const void *request, struct violations *violations);
 void list_calls(struct rpc_call *call, const void *request);
+void check_export_calls(const void *request, struct violations *violations);
+void export_calls(struct rpc_call *call, const void *request);
 void get_call(struct rpc_call *call, const void *request);
 void get_call_metrics(struct rpc_call *call, const void *request);
 void check_get_metrics(const void *request, struct violations *violations);

@@ -1,8 +1,5 @@
 #include "domain/call_list.h"
 
-#include "domain/csv.h"
-#include "domain/header.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,22 +8,24 @@
 #define HEADER_BYTES ((size_t)4 * 1024 * 1024)
 #define PRIORITY_MOST 1000
 #define QUOTED_BYTES 60 /* of a cell, in an error message */
+#define WHOLE_ROW SIZE_MAX
 
 struct call_list {
     struct call_list_options options;
-    struct csv_reader *reader;
     struct arena *arena; /* the header's */
     struct header header;
     bool has_header;
+    char *column_names;        /* JSON */
+    const char **data_names;   /* in the arena, with data_prefixes */
+    struct str *data_prefixes; /* of each column, for contact_data: "\"city\":" */
+    size_t data_count;
     int64_t total, error_count;
     char *errors[CALL_LIST_ERRORS_LISTED];
     size_t errors_listed;
     struct buf json, *out;
     char last_zone[64]; /* checked last: most lists have few */
-    struct err *err;    /* of the feed under way */
+    struct err err;     /* of the file as a whole */
 };
-
-static bool on_row(void *context, const struct csv_row *row);
 
 struct call_list *call_list_new(const struct call_list_options *options)
 {
@@ -35,12 +34,10 @@ struct call_list *call_list_new(const struct call_list_options *options)
     if (!list)
         return NULL;
     list->options = *options;
-    buf_init(&list->json, 8 * CSV_ROW_LIMIT_BYTES);
+    buf_init(&list->json, 16 * LIST_ROW_LIMIT_BYTES); /* all of it may be escapes */
     list->arena = arena_new(HEADER_BYTES);
-    list->reader = csv_reader_new(on_row, list);
-    if (!list->arena || !list->reader) {
-        list->options.free_context = NULL; /* still the caller's */
-        call_list_free(list);
+    if (!list->arena) {
+        free(list);
         return NULL;
     }
     return list;
@@ -50,8 +47,8 @@ void call_list_free(struct call_list *list)
 {
     if (!list)
         return;
-    csv_reader_free(list->reader);
     arena_free(list->arena);
+    free(list->column_names);
     buf_done(&list->json);
     for (size_t i = 0; i < list->errors_listed; i++)
         free(list->errors[i]);
@@ -60,28 +57,128 @@ void call_list_free(struct call_list *list)
     free(list);
 }
 
-/* ---- Errors of a row ---- */
-
-/* Always true: a bad row never stops the others. */
-static bool refuse(struct call_list *list, const struct csv_row *row, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static bool refuse(struct call_list *list, const struct csv_row *row, const char *format, ...)
+void call_list_set_out(struct call_list *list, struct buf *out)
 {
-    char message[400];
-    int used = snprintf(message, sizeof(message), "Row %lld: ", (long long)row->number);
-    va_list arguments;
+    list->out = out;
+}
 
-    list->error_count++;
+/* ---- COPY's text format ---- */
+
+/* Backslash, tab and line ends escaped. */
+static void put_copy_text(struct buf *out, struct str text)
+{
+    size_t plain = 0;
+
+    for (size_t i = 0; i < text.length; i++) {
+        char byte = text.data[i];
+
+        if (byte > '\r' && byte != '\\')
+            continue;
+        const char *escaped = byte == '\\'   ? "\\\\"
+                              : byte == '\t' ? "\\t"
+                              : byte == '\n' ? "\\n"
+                              : byte == '\r' ? "\\r"
+                                             : NULL;
+        if (!escaped)
+            continue;
+        buf_put(out, text.data + plain, i - plain);
+        buf_put(out, escaped, 2);
+        plain = i + 1;
+    }
+    buf_put(out, text.data + plain, text.length - plain);
+}
+
+static void put_cell(struct buf *out, struct str text)
+{
+    if (text.length)
+        put_copy_text(out, text);
+    else
+        buf_put(out, "\\N", 2);
+}
+
+static void put_decimal(struct buf *out, int64_t value)
+{
+    char digits[24];
+    size_t at = sizeof(digits);
+    uint64_t magnitude = value < 0 ? -(uint64_t)value : (uint64_t)value;
+
+    do {
+        digits[--at] = (char)('0' + magnitude % 10);
+        magnitude /= 10;
+    } while (magnitude);
+    if (value < 0)
+        digits[--at] = '-';
+    buf_put(out, digits + at, sizeof(digits) - at);
+}
+
+/* ---- A bad row ---- */
+
+static size_t kept(const struct list_row *row)
+{
+    return row->count < LIST_COLUMN_LIMIT ? row->count : LIST_COLUMN_LIMIT;
+}
+
+static void list_error(struct call_list *list, const struct list_row *row, const char *reason)
+{
+    char message[460];
+
     if (list->errors_listed == CALL_LIST_ERRORS_LISTED)
-        return true;
-    va_start(arguments, format);
-    vsnprintf(message + used, sizeof(message) - (size_t)used, format, arguments);
-    va_end(arguments);
+        return;
+    snprintf(message, sizeof(message), "Row %lld: %s", (long long)row->number, reason);
     char *copy = strdup(message);
 
     if (copy)
         list->errors[list->errors_listed++] = copy;
-    return true;
+}
+
+static void put_original(struct call_list *list, const struct list_row *row)
+{
+    size_t left = CALL_LIST_ORIGINAL_BYTES;
+
+    buf_reset(&list->json);
+    buf_put_char(&list->json, '[');
+    for (size_t i = 0; i < kept(row) && left; i++) {
+        struct str cell = row->cells[i];
+
+        if (cell.length > left)
+            for (cell.length = left;
+                 cell.length && ((unsigned char)cell.data[cell.length] & 0xC0) == 0x80;)
+                cell.length--;
+        left -= cell.length < row->cells[i].length ? left : cell.length;
+        if (i)
+            buf_put_char(&list->json, ',');
+        buf_put_json_string(&list->json, cell);
+    }
+    buf_put_char(&list->json, ']');
+    put_copy_text(list->out, buf_str(&list->json));
+}
+
+/* Counts and lists it, and keeps it with what it was. Always true, that is: a bad row never stops
+ * the others. `column`: WHOLE_ROW or the index of the one that it is about. */
+static void refuse(struct call_list *list, const struct list_row *row, size_t column,
+                   const char *format, ...) __attribute__((format(printf, 4, 5)));
+static void refuse(struct call_list *list, const struct list_row *row, size_t column,
+                   const char *format, ...)
+{
+    struct buf *out = list->out;
+    char reason[440];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof(reason), format, arguments);
+    va_end(arguments);
+    list->error_count++;
+    list_error(list, row, reason);
+    if (list->error_count > list->options.error_rows)
+        return;
+    put_decimal(out, row->number);
+    buf_put_cstr(out, "\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t");
+    put_cell(out, column == WHOLE_ROW ? (struct str){0} : list->header.names[column]);
+    buf_put_char(out, '\t');
+    put_copy_text(out, str_from(reason));
+    buf_put_char(out, '\t');
+    put_original(list, row);
+    buf_put_char(out, '\n');
 }
 
 /* A cell for a message: cut at a character, control characters as spaces. */
@@ -99,28 +196,7 @@ static const char *quoted(struct str cell, char out[QUOTED_BYTES + 8])
     return out;
 }
 
-/* ---- A good row as a line of COPY ---- */
-
-/* COPY's text format: backslash, tab and line ends escaped. */
-static void put_copy_text(struct buf *out, struct str text)
-{
-    size_t plain = 0;
-
-    for (size_t i = 0; i < text.length; i++) {
-        char byte = text.data[i];
-        const char *escaped = byte == '\\'   ? "\\\\"
-                              : byte == '\t' ? "\\t"
-                              : byte == '\n' ? "\\n"
-                              : byte == '\r' ? "\\r"
-                                             : NULL;
-        if (!escaped)
-            continue;
-        buf_put(out, text.data + plain, i - plain);
-        buf_put(out, escaped, 2);
-        plain = i + 1;
-    }
-    buf_put(out, text.data + plain, text.length - plain);
-}
+/* ---- A good row ---- */
 
 /* UUIDv7 whose bits after the time count the rows (22 bits), so that ids grow in the order of the
  * file. */
@@ -139,59 +215,71 @@ static void make_id(struct call_list *list, char out[UUID_TEXT_SIZE])
     uuid_format(&id, out);
 }
 
-static void put_contact_data(struct call_list *list, const struct csv_row *row)
+/* Every column of the header has its key. A spreadsheet's row ends with its last cell that has
+ * something in it: the others are empty; a text file that leaves cells out has none. Cells beyond
+ * the header, which only a spreadsheet may have, are called by their number. */
+static void put_contact_data(struct call_list *list, const struct list_row *row)
 {
     const struct header *header = &list->header;
+    struct buf *json = &list->json;
     bool is_first = true;
 
-    buf_reset(&list->json);
-    buf_put_char(&list->json, '{');
-    for (size_t i = 0; i < row->count; i++) {
-        if (header->kinds[i] != COLUMN_DATA)
+    buf_reset(json);
+    buf_put_char(json, '{');
+    for (size_t i = 0; i < header->count; i++) {
+        if (header->kinds[i] != COLUMN_DATA || (i >= row->count && !row->is_sheet))
             continue;
         if (!is_first)
-            buf_put_char(&list->json, ',');
+            buf_put_char(json, ',');
         is_first = false;
-        buf_put_json_string(&list->json, header->names[i]);
-        buf_put_char(&list->json, ':');
-        buf_put_json_string(&list->json, row->cells[i]);
+        buf_put_str(json, list->data_prefixes[i]);
+        if (i < row->count)
+            buf_put_json_string(json, row->cells[i]);
+        else
+            buf_put(json, "\"\"", 2);
     }
-    buf_put_char(&list->json, '}');
+    for (size_t i = header->count; i < kept(row); i++) {
+        if (!row->cells[i].length)
+            continue;
+        buf_printf(json, "%s\"column_%zu\":", is_first ? "" : ",", i + 1);
+        is_first = false;
+        buf_put_json_string(json, row->cells[i]);
+    }
+    buf_put_char(json, '}');
 }
 
 struct contact {
-    const char *phone;
+    struct str phone;      /* the cell, trimmed */
+    struct str phone_cell; /* as it was */
     struct str name, timezone;
     int64_t priority;
 };
 
-static bool put_contact(struct call_list *list, const struct csv_row *row,
-                        const struct contact *contact)
+static void put_contact(struct call_list *list, const struct list_row *row,
+                        const struct contact *contact, const char *e164)
 {
     struct buf *out = list->out;
     char id[UUID_TEXT_SIZE];
 
     make_id(list, id);
     put_contact_data(list, row);
-    buf_put_cstr(out, id);
+    put_decimal(out, row->number);
     buf_put_char(out, '\t');
-    buf_put_cstr(out, contact->phone);
+    buf_put(out, id, UUID_TEXT_SIZE - 1);
     buf_put_char(out, '\t');
-    if (contact->name.length)
-        put_copy_text(out, contact->name);
-    else
-        buf_put_cstr(out, "\\N");
-    buf_printf(out, "\t%d\t", (int)contact->priority);
-    if (contact->timezone.length)
-        put_copy_text(out, contact->timezone);
-    else
-        buf_put_cstr(out, "\\N");
+    buf_put_cstr(out, e164);
+    buf_put_char(out, '\t');
+    put_cell(out, contact->name);
+    buf_put_char(out, '\t');
+    put_decimal(out, contact->priority);
+    buf_put_char(out, '\t');
+    put_cell(out, contact->timezone);
     buf_put_char(out, '\t');
     put_copy_text(out, buf_str(&list->json));
-    buf_put_char(out, '\n');
-    if (out->failed || list->json.failed)
-        return err_set(list->err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
-    return true;
+    buf_put_char(out, '\t');
+    put_cell(out,
+             str_equal_cstr(contact->phone_cell, e164) ? (struct str){0} : contact->phone_cell);
+    buf_put(out, "\t\\N\t\\N\t\\N\n", 10);
 }
 
 /* ---- Checks of a row ---- */
@@ -208,121 +296,170 @@ static bool is_known_zone(struct call_list *list, struct str zone)
 }
 
 /* Blank as a spreadsheet shows it: no cell has anything in it. */
-static bool is_blank(const struct csv_row *row)
+static bool is_blank(const struct list_row *row)
 {
-    for (size_t i = 0; i < row->count && i < CSV_COLUMN_LIMIT; i++)
+    for (size_t i = 0; i < kept(row); i++)
         if (row->cells[i].length)
             return false;
-    return row->count <= CSV_COLUMN_LIMIT;
+    return row->count <= LIST_COLUMN_LIMIT;
 }
 
-/* What is wrong with the row's form; NULL when nothing is. */
-static const char *form_problem(const struct call_list *list, const struct csv_row *row,
-                                char out[200])
+/* Refuses a row whose form is wrong. */
+static bool check_form(struct call_list *list, const struct list_row *row)
 {
-    if (row->count > list->header.count)
-        snprintf(out, 200, "%zu cells, but there are only %zu columns", row->count,
-                 list->header.count);
-    else if (row->long_cell)
-        snprintf(out, 200, "column %zu is longer than 64 KB", row->long_cell);
-    else if (row->is_too_long)
-        snprintf(out, 200, "the row is longer than 1 MB");
-    else
-        for (size_t i = 0;; i++) {
-            if (i == row->count)
-                return NULL;
-            if (!utf8_is_valid(row->cells[i].data, row->cells[i].length)) {
-                snprintf(out, 200, "column %zu is not valid UTF-8", i + 1);
-                break;
-            }
-        }
-    return out;
-}
+    size_t most = row->is_sheet ? LIST_COLUMN_LIMIT : list->header.count;
 
-static bool on_contact(struct call_list *list, const struct csv_row *row)
-{
-    struct str phone = {0};
-    struct contact contact = {0};
-    char form[200], e164[PHONE_TEXT_SIZE], text[QUOTED_BYTES + 8];
-    const char *problem = form_problem(list, row, form);
-
-    if (problem)
-        return refuse(list, row, "%s", problem);
+    if (row->count > most) {
+        if (row->is_sheet)
+            refuse(list, row, WHOLE_ROW, "%zu cells, at most %d are allowed", row->count,
+                   LIST_COLUMN_LIMIT);
+        else
+            refuse(list, row, WHOLE_ROW, "%zu cells, but there are only %zu columns", row->count,
+                   list->header.count);
+        return false;
+    }
+    if (row->long_cell) {
+        refuse(list, row, row->long_cell <= list->header.count ? row->long_cell - 1 : WHOLE_ROW,
+               "column %zu is longer than 64 KB", row->long_cell);
+        return false;
+    }
+    if (row->is_too_long) {
+        refuse(list, row, WHOLE_ROW, "the row is longer than 1 MB");
+        return false;
+    }
     for (size_t i = 0; i < row->count; i++) {
-        struct str cell = str_trim(row->cells[i]);
+        if (utf8_is_valid(row->cells[i].data, row->cells[i].length))
+            continue;
+        refuse(list, row, i < list->header.count ? i : WHOLE_ROW, "column %zu is not valid %s%s",
+               i + 1, row->charset ? row->charset : "UTF-8",
+               row->charset ? "" : ": save the file in UTF-8, or name its encoding with charset");
+        return false;
+    }
+    return true;
+}
+
+static bool check_cells(struct call_list *list, const struct list_row *row,
+                        struct contact *ret_contact, size_t *ret_phone_column)
+{
+    char text[QUOTED_BYTES + 8];
+
+    for (size_t i = 0; i < list->header.count; i++) {
+        struct str cell = i < row->count ? row->cells[i] : (struct str){0};
 
         switch (list->header.kinds[i]) {
         case COLUMN_PHONE:
-            phone = cell;
+            *ret_phone_column = i;
+            ret_contact->phone_cell = cell;
+            ret_contact->phone = str_trim(cell);
             break;
         case COLUMN_NAME:
-            contact.name = cell;
+            ret_contact->name = str_trim(cell);
             break;
         case COLUMN_PRIORITY:
-            if (cell.length &&
-                (!str_parse_int64(cell, &contact.priority) || contact.priority < -PRIORITY_MOST ||
-                 contact.priority > PRIORITY_MOST))
-                return refuse(list, row, "priority \"%s\" is not a whole number from -1000 to 1000",
-                              quoted(cell, text));
-            break;
+            cell = str_trim(cell);
+            if (!cell.length ||
+                (str_parse_int64(cell, &ret_contact->priority) &&
+                 ret_contact->priority >= -PRIORITY_MOST && ret_contact->priority <= PRIORITY_MOST))
+                break;
+            refuse(list, row, i, "priority \"%s\" is not a whole number from -1000 to 1000",
+                   quoted(cell, text));
+            return false;
         case COLUMN_TIMEZONE:
-            if (cell.length && !is_known_zone(list, cell))
-                return refuse(list, row, "timezone \"%s\" is not known", quoted(cell, text));
-            contact.timezone = cell;
-            break;
+            ret_contact->timezone = str_trim(cell);
+            if (!ret_contact->timezone.length || is_known_zone(list, ret_contact->timezone))
+                break;
+            refuse(list, row, i, "timezone \"%s\" is not known",
+                   quoted(ret_contact->timezone, text));
+            return false;
         case COLUMN_DATA:
             break;
         }
     }
-    if (!phone.length)
-        return refuse(list, row, "phone_number is empty");
-    switch (list->options.normalise_phone(list->options.context, phone, e164)) {
-    case PHONE_INVALID:
-        return refuse(list, row, "phone_number \"%s\" is not a valid phone number",
-                      quoted(phone, text));
-    case PHONE_NO_COUNTRY:
-        return refuse(list, row,
-                      "phone_number \"%s\" is not a valid phone number: it has no country code "
-                      "(begin with +)",
-                      quoted(phone, text));
-    case PHONE_OK:
-        break;
-    }
-    contact.phone = e164;
-    return put_contact(list, row, &contact);
+    return true;
 }
 
-static bool on_row(void *context, const struct csv_row *row)
+static void take_contact(struct call_list *list, const struct list_row *row)
 {
-    struct call_list *list = context;
+    struct contact contact = {.priority = 0};
+    struct phone_answer answer;
+    char text[QUOTED_BYTES + 8];
+    size_t phone_column = WHOLE_ROW;
 
-    if (!list->has_header) {
-        list->has_header = true;
-        return header_read(&list->header, row, list->arena, list->err);
+    if (!check_form(list, row) || !check_cells(list, row, &contact, &phone_column))
+        return;
+    if (!contact.phone.length)
+        refuse(list, row, phone_column, "phone_number is empty");
+    else if (!list->options.normalise_phone(list->options.context, contact.phone, &answer))
+        refuse(list, row, phone_column, "phone_number \"%s\" %s", quoted(contact.phone, text),
+               answer.problem);
+    else
+        put_contact(list, row, &contact, answer.e164);
+}
+
+/* ---- Rows ---- */
+
+/* What every row needs of the header, made once. */
+static bool prepare_header(struct call_list *list, const struct list_row *row)
+{
+    struct header *header = &list->header;
+    struct buf names;
+
+    if (!header_read(header, &list->options.header, row, list->arena, &list->err))
+        return false;
+    list->data_names = ARENA_ARRAY(list->arena, const char *, header->count);
+    list->data_prefixes = ARENA_ARRAY(list->arena, struct str, header->count);
+    buf_init(&names, 8 * LIST_ROW_LIMIT_BYTES);
+    for (size_t i = 0; i < header->count && list->data_names && list->data_prefixes; i++) {
+        buf_put_char(&names, i ? ',' : '[');
+        size_t start = names.length;
+
+        buf_put_json_string(&names, header->names[i]);
+        if (header->kinds[i] != COLUMN_DATA || names.failed)
+            continue;
+        list->data_names[list->data_count++] =
+            arena_strndup(list->arena, header->names[i].data, header->names[i].length);
+        const char *prefix =
+            arena_printf(list->arena, "%.*s:", (int)(names.length - start), names.data + start);
+
+        list->data_prefixes[i] = str_from(prefix);
     }
+    buf_put_char(&names, ']');
+    bool failed = names.failed || arena_is_exhausted(list->arena);
+
+    list->column_names = failed ? NULL : buf_take_cstr(&names);
+    buf_done(&names);
+    return list->column_names ||
+           err_set(&list->err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
+}
+
+bool call_list_on_row(void *list_, const struct list_row *row)
+{
+    struct call_list *list = list_;
+
     if (is_blank(row))
         return true;
+    if (!list->has_header) {
+        list->has_header = true;
+        return prepare_header(list, row);
+    }
     if (list->total == list->options.row_limit)
-        return err_set(list->err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE,
+        return err_set(&list->err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE,
                        "the file has more than %lld rows", (long long)list->options.row_limit);
     list->total++;
-    return on_contact(list, row);
+    take_contact(list, row);
+    if (list->out->failed || list->json.failed)
+        return err_set(&list->err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
+    return list->out->length < list->options.pause_bytes;
 }
 
-bool call_list_feed(struct call_list *list, struct str bytes, struct buf *out, struct err *err)
+bool call_list_end(struct call_list *list, struct err *err)
 {
-    list->out = out;
-    list->err = err;
-    return csv_reader_feed(list->reader, bytes, err);
-}
-
-bool call_list_end(struct call_list *list, struct buf *out, struct err *err)
-{
-    list->out = out;
-    list->err = err;
-    if (!csv_reader_end(list->reader, err))
-        return false;
     return list->has_header || err_set(err, ERR_INVALID_ARGUMENT, NULL, "the file is empty");
+}
+
+const struct err *call_list_err(const struct call_list *list)
+{
+    return &list->err;
 }
 
 int64_t call_list_total(const struct call_list *list)
@@ -339,4 +476,15 @@ size_t call_list_errors(const struct call_list *list, const char *const **ret_er
 {
     *ret_errors = (const char *const *)list->errors;
     return list->errors_listed;
+}
+
+const char *call_list_column_names(const struct call_list *list)
+{
+    return list->column_names ? list->column_names : "[]";
+}
+
+size_t call_list_columns(const struct call_list *list, const char *const **ret_names)
+{
+    *ret_names = list->data_names;
+    return list->data_count;
 }

@@ -10,6 +10,7 @@ void check_create_campaign(const void *request_, struct violations *violations)
     if (request->campaign) {
         check_campaign_period(request->campaign, violations);
         check_campaign_retry_policy(request->campaign, violations);
+        check_campaign_region(request->campaign, violations);
     }
 }
 

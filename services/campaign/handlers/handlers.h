@@ -37,6 +37,15 @@ void check_begin_dial_batch(const void *request, struct violations *violations);
 void check_finish_task_batch(const void *request, struct violations *violations);
 void check_list_tasks(const void *request, struct violations *violations);
 
+void list_uploads(struct rpc_call *call, const void *request);
+void get_upload(struct rpc_call *call, const void *request);
+void watch_upload(struct rpc_call *call, const void *request);
+void download_upload_errors(struct rpc_call *call, const void *request);
+void delete_upload(struct rpc_call *call, const void *request);
+void export_tasks(struct rpc_call *call, const void *request);
+
+void check_list_uploads(const void *request, struct violations *violations);
+
 /* UploadCallList, a client stream. */
 void upload_call_list_message(struct rpc_call *call, const void *message);
 void upload_call_list_end(struct rpc_call *call);

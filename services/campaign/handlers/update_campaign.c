@@ -29,6 +29,7 @@ void check_update_campaign(const void *request_, struct violations *violations)
     if (request->campaign) {
         check_campaign_period(request->campaign, violations);
         check_campaign_retry_policy(request->campaign, violations);
+        check_campaign_region(request->campaign, violations);
     }
 }
 
@@ -96,6 +97,7 @@ static void merge(const Dialplane__V1__UpdateCampaignRequest *request,
     MERGE_OPTIONAL(max_retries)
     MERGE_OPTIONAL(retry_delay_minutes)
     MERGE_OPTIONAL(on_unknown)
+    MERGE_OPTIONAL(default_region)
 #undef MERGE_OPTIONAL
 }
 

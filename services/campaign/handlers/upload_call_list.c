@@ -1,63 +1,103 @@
-/* UploadCallList: from the stream to COPY in constant memory, all or nothing.
+/* UploadCallList: a client stream. The first message makes the upload's record; then the file goes
+ * one of three ways, each piece asked for when the one before has gone:
  *
- *   first message ─▶ session ─▶ BEGIN ─▶ campaign there? ─▶ temporary table ─▶ COPY ─▶ its piece:
+ *   as it comes      intake (rows are staged) ─ end ─▶ settle (rows become tasks) ─▶ reply
+ *   respond_async    deposit (bytes are kept) ─ end ─▶ queued ─▶ reply; jobs.c does the rest
+ *   repeated key     nowhere: only compared ─ end ─▶ the answer of the first time, or a refusal
  *
- *   ┌▶ piece ─▶ worker thread (rows, phones) ─▶ COPY data ─▶ drained ─▶ next message ─┐
- *   └────────────────────────────────────────────────────────────────────────────────┘
- *   half-close ─▶ the worker's rest ─▶ end of COPY ─▶ rows become tasks ─▶ COMMIT ─▶ reply
- *
- * One thing is under way at any time: waiting for the client, a statement, the worker, or the
- * connection's output. A client that goes away is noticed at once while we wait for it, else when
- * what is under way has ended. Whatever goes wrong: the session is closed, which rolls back. */
+ * A client that goes away before the end has left nothing but a record that says so. Once the file
+ * has ended, the upload goes on to its end whether or not somebody waits. */
 #include "campaign.h"
 #include "campaign_sql.h"
 #include "claims.h"
 #include "handlers/handlers.h"
-#include "upload_workers.h"
+#include "uploads/answer.h"
+#include "uploads/deposit.h"
+#include "uploads/how.h"
+#include "uploads/intake.h"
+#include "uploads/jobs.h"
+#include "uploads/progress.h"
+#include "uploads/settle.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* A piece of 1 MiB may be all escapes. */
-#define OUT_LIMIT_BYTES ((size_t)32 * 1024 * 1024)
-/* Of the temporary table, in one statement: 16 MB, some 100,000 rows. */
-#define PAGES_AT_ONCE 2048
-#define PARAMS_ARENA_BYTES ((size_t)64 * 1024)
+#define PARAMS_ARENA_BYTES ((size_t)256 * 1024)
+
+typedef Dialplane__V1__UploadCallListRequest request_message;
 
 struct upload {
-    struct upload_work work; /* first member: the worker's answer names it */
     struct rpc_call *call;
     struct campaign_service *service;
-    struct pg_session *session;
-    struct arena *arena; /* of parameters; lives until the last statement's callback */
-    char *campaign_id, *file_name;
-    char id[UUID_TEXT_SIZE];
-    int64_t bytes;
-    bool is_idle;             /* waits for the client */
-    bool has_ended;           /* the client has half-closed */
-    bool is_gone;             /* the client has gone away */
-    int64_t next_page, pages; /* of the temporary table: what has become tasks, and all */
-    struct arena *stretch;    /* of the statement that makes some of them tasks */
-    int64_t staged, created;
+    struct arena *arena;      /* of this struct's texts and the begin's parameters */
+    request_message *request; /* the first message, without its piece */
+    struct how how;
+    struct str settings;
+    struct buf first; /* piece of the first message, until the record is there */
+    char id[UUID_TEXT_SIZE], other_id[UUID_TEXT_SIZE];
+    char *other_fingerprint;
+    struct fingerprint *fingerprint;
+    char fingerprint_text[FINGERPRINT_SIZE];
+    struct upload_figures figures;
+    struct progress *progress;
+    struct intake *intake;
+    struct deposit *deposit;
+    struct settle *settle;
+    struct err failure; /* while the record learns of it */
+    bool is_failing;
+    bool is_beginning; /* the record's statement is under way */
+    bool is_gone;      /* meanwhile the client has gone */
 };
 
 /* ---- The end ---- */
 
 static void upload_free(struct upload *upload)
 {
-    pg_session_close(upload->session);
-    call_list_free(upload->work.list);
-    buf_done(&upload->work.in);
-    buf_done(&upload->work.out);
-    arena_free(upload->stretch);
+    progress_stop(upload->progress);
+    intake_close(upload->intake);
+    deposit_close(upload->deposit);
+    fingerprint_free(upload->fingerprint);
+    buf_done(&upload->first);
     arena_free(upload->arena);
     free(upload);
 }
 
+static void answer_failure(void *context)
+{
+    struct upload *upload = context;
+
+    rpc_call_set_state(upload->call, NULL);
+    rpc_fail(upload->call, &upload->failure);
+    upload_free(upload);
+}
+
+/* Whether the record must say so before the client hears of it: not when the database is the
+ * reason, or nobody listens, or it says so already. */
+static bool is_said_first(const struct err *err)
+{
+    return err->code != ERR_UNAVAILABLE && err->code != ERR_CANCELLED &&
+           err->code != ERR_DEADLINE_EXCEEDED && strcmp(err->reason, "DUPLICATE_ROWS") != 0;
+}
+
 static void fail(struct upload *upload, const struct err *err)
 {
-    rpc_call_set_state(upload->call, NULL);
-    rpc_fail(upload->call, err);
-    upload_free(upload);
+    bool is_ours = upload->progress != NULL;
+
+    upload->failure = *err;
+    progress_stop(upload->progress);
+    intake_close(upload->intake);
+    upload->progress = NULL;
+    upload->intake = NULL;
+    if (is_ours && is_said_first(&upload->failure)) {
+        upload->is_failing = true;
+        upload_record_failure(upload->service, upload->id, 0, upload->failure.message,
+                              answer_failure, upload);
+        return;
+    }
+    if (is_ours)
+        upload_record_failure(upload->service, upload->id, 0, upload->failure.message, NULL, NULL);
+    answer_failure(upload);
 }
 
 static void fail_code(struct upload *upload, enum err_code code, const char *reason,
@@ -69,48 +109,35 @@ static void fail_code(struct upload *upload, enum err_code code, const char *rea
     fail(upload, &err);
 }
 
+static void fail_short(struct upload *upload)
+{
+    fail_code(upload, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
+}
+
 static void fail_gone(struct upload *upload)
 {
     fail_code(upload, ERR_CANCELLED, NULL, "the upload was broken off");
 }
 
-static void fail_ended(struct upload *upload)
+static void on_failed(void *context, const struct err *err)
 {
-    fail_code(upload, ERR_FAILED_PRECONDITION, "CAMPAIGN_ENDED",
-              "the campaign is cancelled and takes no more contacts");
-}
-
-static void fail_unknown(struct upload *upload)
-{
-    struct err err = {0};
-
-    err_set(&err, ERR_NOT_FOUND, NULL, "campaign %s does not exist", upload->campaign_id);
-    fail(upload, &err);
-}
-
-/* Every callback begins with this: true when there is nothing more to do. */
-static bool is_over(struct upload *upload, const struct pg_outcome *outcome)
-{
-    if (upload->is_gone)
-        fail_gone(upload);
-    else if (outcome && !outcome->result)
-        fail(upload, &outcome->err);
-    else
-        return false;
-    return true;
+    fail(context, err);
 }
 
 /* ---- Begin ---- */
 
-static void on_session(void *context, struct pg_session *session, const struct err *err);
 static void on_begun(void *context, const struct pg_outcome *outcome);
-static void on_checked(void *context, const struct pg_outcome *outcome);
-static void on_staged(void *context, const struct pg_outcome *outcome);
-static void on_copying(void *context, const struct pg_outcome *outcome);
-static void on_worked(struct upload_work *work);
+static void on_intake_ready(void *context);
+static void on_staged(void *context);
+static void on_deposit_ready(void *context);
+static void on_queued(void *context);
+static void on_settled(void *context, const struct settle_result *result);
 
-static struct upload *upload_new(struct rpc_call *call,
-                                 const Dialplane__V1__UploadCallListRequest *message)
+static const struct intake_handler intake_handler = {on_intake_ready, on_staged, on_failed};
+static const struct deposit_handler deposit_handler = {on_deposit_ready, on_queued, on_failed};
+static const struct settle_handler settle_handler = {on_settled, on_failed};
+
+static struct upload *upload_new(struct rpc_call *call, const request_message *message)
 {
     struct campaign_service *service = rpc_call_context(call);
     struct upload *upload = calloc(1, sizeof(*upload));
@@ -123,45 +150,65 @@ static struct upload *upload_new(struct rpc_call *call,
     upload->call = call;
     upload->service = service;
     upload->arena = arena_new(PARAMS_ARENA_BYTES);
-    upload->work.list = upload_workers_list(service->workers, service->upload_row_limit);
-    upload->work.done = on_worked;
-    buf_init(&upload->work.in, 0);
-    buf_init(&upload->work.out, OUT_LIMIT_BYTES);
-    if (upload->arena) {
-        upload->campaign_id = arena_strdup(upload->arena, message->campaign_id);
-        if (message->_file_name_case)
-            upload->file_name = arena_strdup(upload->arena, message->file_name);
+    if (!upload->arena) {
+        free(upload);
+        return NULL;
     }
-    if (!upload->arena || !upload->work.list || arena_is_exhausted(upload->arena)) {
+    buf_init(&upload->first, 0);
+    buf_put(&upload->first, message->chunk.data, message->chunk.len);
+    /* The message goes with the next one: what it says is kept, without the piece. */
+    request_message head = *message;
+
+    head.chunk = (ProtobufCBinaryData){0};
+    upload->request = (request_message *)rpc_unpack(
+        message->base.descriptor, rpc_pack(&head.base, upload->arena), upload->arena);
+    if (upload->request)
+        upload->settings = how_pack(upload->request, upload->arena);
+    if (upload->request && upload->settings.data)
+        upload->fingerprint = fingerprint_new(upload->settings);
+    if (!upload->fingerprint || upload->first.failed ||
+        !rpc_apply_defaults(service->schema, &upload->request->base, upload->arena)) {
         upload_free(upload);
         return NULL;
     }
+    upload->figures.state = "receiving";
     return upload;
 }
 
-static bool take_piece(struct upload *upload, const Dialplane__V1__UploadCallListRequest *message)
+/* What can be said of the options before anything is done. False: the call has failed. */
+static bool check_options(struct rpc_call *call, struct upload *upload)
 {
-    upload->bytes += (int64_t)message->chunk.len;
-    buf_reset(&upload->work.in);
-    buf_put(&upload->work.in, message->chunk.data, message->chunk.len);
-    if (upload->bytes > upload->service->upload_byte_limit) {
-        struct err err = {0};
+    const request_message *request = upload->request;
+    const char *encoding = request->_content_encoding_case ? request->content_encoding : "";
+    struct upload_work probe = {0};
+    struct err err = {0};
 
-        err_set(&err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE,
-                "the file is larger than %lld bytes",
-                (long long)upload->service->upload_byte_limit);
-        fail(upload, &err);
+    if (*encoding && strcmp(encoding, "gzip") != 0 && strcmp(encoding, "identity") != 0) {
+        fail_field(call, "content_encoding", "must be gzip or identity");
         return false;
     }
-    if (upload->work.in.failed) {
-        fail_code(upload, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
+    how_read(request, upload->service, NULL, &upload->how);
+    if (!upload_work_open(upload->service->workers, &upload->how.options, upload->arena, &probe,
+                          &err)) {
+        rpc_fail(call, &err);
         return false;
     }
+    upload_work_close(&probe);
     return true;
 }
 
-static void begin(struct rpc_call *call, const Dialplane__V1__UploadCallListRequest *message)
+static int64_t deadline_us(const struct upload *upload)
 {
+    const struct clock *clock = loop_clock(upload->service->loop);
+    int64_t limit_us = clock->monotonic_us(clock) + upload->service->upload_time_us;
+    int64_t asked_us = rpc_call_owner(upload->call)->deadline_us;
+
+    return asked_us && asked_us < limit_us ? asked_us : limit_us;
+}
+
+static void begin(struct rpc_call *call, const request_message *message)
+{
+    struct campaign_service *service = rpc_call_context(call);
     struct upload *upload;
 
     if (!*message->campaign_id) {
@@ -173,119 +220,191 @@ static void begin(struct rpc_call *call, const Dialplane__V1__UploadCallListRequ
         fail_memory(call);
         return;
     }
-    rpc_call_set_state(call, upload);
-    if (take_piece(upload, message))
-        pg_session_open(upload->service->pool, rpc_call_owner(call), on_session, upload);
-}
-
-static void on_session(void *context, struct pg_session *session, const struct err *err)
-{
-    struct upload *upload = context;
-
-    upload->session = session;
-    if (is_over(upload, NULL))
-        return;
-    if (!session) {
-        fail(upload, err);
+    if (!check_options(call, upload)) {
+        upload_free(upload);
         return;
     }
-    pg_session_query(session, &sql_begin_upload, NULL, on_begun, upload);
+    struct pg_params params = {.arena = upload->arena};
+
+    rpc_call_set_state(call, upload);
+    param_scope(&params, call);
+    pg_param_text(&params, upload->request->campaign_id);
+    pg_param_text(&params, upload->id);
+    pg_param_text(&params, upload->request->_file_name_case ? upload->request->file_name : NULL);
+    pg_param_text(&params, on_duplicate_word(upload->request->on_duplicate));
+    pg_param_bytes(&params, upload->settings);
+    pg_param_text(&params,
+                  upload->request->_idempotency_key_case ? upload->request->idempotency_key : NULL);
+    param_interval_us(&params, service->idempotency_us);
+    param_interval_us(&params, service->upload_lease_us);
+    upload->is_beginning = true;
+    pg_write(service->pool, NULL, &sql_begin_upload, &params, on_begun, upload);
+}
+
+/* The record is ours: the file's way begins. False: it has failed. */
+static bool go(struct upload *upload, const char *region)
+{
+    const request_message *request = upload->request;
+    struct err err = {0};
+
+    upload->progress = progress_start(upload->service, upload->id, 0, &upload->figures);
+    if (!upload->progress) {
+        upload_record_failure(upload->service, upload->id, 0, "memory is short", NULL, NULL);
+        fail_short(upload);
+        return false;
+    }
+    if (request->respond_async) {
+        upload->deposit = deposit_open(upload->service, upload->id, deadline_us(upload),
+                                       &deposit_handler, upload);
+        if (!upload->deposit)
+            err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
+    } else {
+        how_read(request, upload->service, region, &upload->how);
+        upload->intake = intake_open(upload->service, &upload->how.options, deadline_us(upload),
+                                     &intake_handler, upload, upload->arena, &err);
+    }
+    if (err_is_set(&err))
+        fail(upload, &err);
+    return !err_is_set(&err);
+}
+
+/* Takes a piece on its way; false: the upload has failed. */
+static bool take_piece(struct upload *upload, struct str piece)
+{
+    upload->figures.bytes += (int64_t)piece.length;
+    if (upload->figures.bytes > upload->service->upload_byte_limit) {
+        struct err err = {0};
+
+        err_set(&err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE,
+                "the file is larger than %lld bytes",
+                (long long)upload->service->upload_byte_limit);
+        fail(upload, &err);
+        return false;
+    }
+    fingerprint_add(upload->fingerprint, piece);
+    if ((upload->intake && !intake_put(upload->intake, piece)) ||
+        (upload->deposit && !deposit_put(upload->deposit, piece))) {
+        fail_short(upload);
+        return false;
+    }
+    if (!upload->intake && !upload->deposit)
+        rpc_stream_next(upload->call); /* only compared */
+    return true;
 }
 
 static void on_begun(void *context, const struct pg_outcome *outcome)
 {
+    enum { COLUMN_VERDICT, COLUMN_OTHER, COLUMN_OTHER_FINGERPRINT, COLUMN_REGION };
     struct upload *upload = context;
-    struct pg_params params = {.arena = upload->arena};
+    const struct pg_result *row = outcome->result;
+    struct err err = {0};
 
-    if (is_over(upload, outcome))
+    upload->is_beginning = false;
+    if (!row) {
+        fail(upload, &outcome->err);
         return;
-    param_scope(&params, upload->call);
-    pg_param_text(&params, upload->campaign_id);
-    pg_session_query(upload->session, &sql_check_upload, &params, on_checked, upload);
-}
+    }
+    struct str verdict = pg_str(row, 0, COLUMN_VERDICT);
+    bool is_ours = str_equal_cstr(verdict, "ok");
 
-static void on_checked(void *context, const struct pg_outcome *outcome)
-{
-    enum { COLUMN_STATUS };
-    struct upload *upload = context;
-
-    if (is_over(upload, outcome))
+    if (is_ours && upload->is_gone) {
+        upload_record_failure(upload->service, upload->id, 0, "the upload was broken off", NULL,
+                              NULL);
+        fail_gone(upload);
         return;
-    if (pg_rows(outcome->result) == 0)
-        fail_unknown(upload);
-    else if (str_equal_cstr(pg_str(outcome->result, 0, COLUMN_STATUS), "cancelled"))
-        fail_ended(upload);
-    else
-        pg_session_query(upload->session, &sql_stage_upload, NULL, on_staged, upload);
-}
+    }
+    if (str_equal_cstr(verdict, "not_found"))
+        err_set_no_campaign(&err, upload->request->campaign_id);
+    else if (str_equal_cstr(verdict, "ended"))
+        err_set_ended(&err);
+    else if (str_equal_cstr(verdict, "in_progress"))
+        err_set(&err, ERR_ABORTED, "UPLOAD_IN_PROGRESS",
+                "an upload with this Idempotency-Key is still coming in (%s): wait for its end",
+                pg_text(row, 0, COLUMN_OTHER, upload->arena));
+    if (upload->is_gone || err_is_set(&err)) {
+        if (upload->is_gone)
+            err_set(&err, ERR_CANCELLED, NULL, "the upload was broken off");
+        fail(upload, &err);
+        return;
+    }
+    if (is_ours) {
+        if (!go(upload, pg_text(row, 0, COLUMN_REGION, upload->arena)))
+            return;
+    } else {
+        struct uuid other = pg_uuid(row, 0, COLUMN_OTHER);
 
-static void on_staged(void *context, const struct pg_outcome *outcome)
-{
-    struct upload *upload = context;
+        uuid_format(&other, upload->other_id);
+        upload->other_fingerprint = pg_text(row, 0, COLUMN_OTHER_FINGERPRINT, upload->arena);
+    }
+    struct buf first = upload->first;
 
-    if (!is_over(upload, outcome))
-        pg_session_copy_begin(upload->session, &sql_copy_upload, on_copying, upload);
-}
-
-static void on_copying(void *context, const struct pg_outcome *outcome)
-{
-    struct upload *upload = context;
-
-    if (!is_over(upload, outcome))
-        upload_workers_do(upload->service->workers, &upload->work);
+    buf_init(&upload->first, 0);
+    take_piece(upload, buf_str(&first));
+    buf_done(&first);
 }
 
 /* ---- Pieces ---- */
 
-static void on_drained(void *context);
-static void on_copied(void *context, const struct pg_outcome *outcome);
-
-static void on_worked(struct upload_work *work)
+void upload_call_list_message(struct rpc_call *call, const void *message_)
 {
-    struct upload *upload = (struct upload *)work;
-    bool is_drained;
+    const request_message *message = message_;
+    struct upload *upload = rpc_call_state(call);
 
-    if (is_over(upload, NULL))
-        return;
-    if (err_is_set(&work->err)) {
-        fail(upload, &work->err);
-        return;
-    }
-    is_drained = pg_session_copy_put(upload->session, buf_str(&work->out), on_drained, upload);
-    buf_reset(&work->out);
-    if (is_drained)
-        on_drained(upload);
+    if (upload)
+        take_piece(upload, (struct str){(const char *)message->chunk.data, message->chunk.len});
+    else
+        begin(call, message);
 }
 
-static void on_drained(void *context)
+static void on_intake_ready(void *context)
+{
+    struct upload *upload = context;
+    const struct upload_work *work = intake_work(upload->intake);
+
+    figures_look(&upload->figures, work);
+    rpc_stream_next(upload->call);
+}
+
+static void on_deposit_ready(void *context)
 {
     struct upload *upload = context;
 
-    if (is_over(upload, NULL))
-        return;
-    if (upload->work.is_end) {
-        pg_session_copy_end(upload->session, on_copied, upload);
-    } else if (upload->has_ended) {
-        upload->work.is_end = true;
-        upload_workers_do(upload->service->workers, &upload->work);
-    } else {
-        upload->is_idle = true;
-        rpc_stream_next(upload->call);
-    }
+    rpc_stream_next(upload->call);
 }
 
-void upload_call_list_message(struct rpc_call *call, const void *message_)
+void upload_call_list_gone(struct rpc_call *call)
 {
-    const Dialplane__V1__UploadCallListRequest *message = message_;
     struct upload *upload = rpc_call_state(call);
 
-    if (!upload) {
-        begin(call, message);
+    if (!upload)
+        rpc_fail_code(call, ERR_CANCELLED, NULL, "the upload was broken off");
+    else if (upload->is_beginning)
+        upload->is_gone = true;
+    else if (!upload->is_failing) /* else it ends anyway */
+        fail_gone(upload);
+}
+
+/* ---- The file has ended ---- */
+
+static void on_answered(void *context)
+{
+    upload_free(context);
+}
+
+/* The same file again is answered as it was; another one must not be taken for it. */
+static void compare(struct upload *upload)
+{
+    struct rpc_call *call = upload->call;
+
+    if (!upload->other_fingerprint ||
+        strcmp(upload->other_fingerprint, upload->fingerprint_text) != 0) {
+        fail_code(upload, ERR_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
+                  "this Idempotency-Key belongs to another upload: another file, or the same with "
+                  "other parameters");
         return;
     }
-    upload->is_idle = false;
-    if (take_piece(upload, message))
-        upload_workers_do(upload->service->workers, &upload->work);
+    rpc_call_set_state(call, NULL);
+    answer_upload(call, upload->other_id, on_answered, upload);
 }
 
 void upload_call_list_end(struct rpc_call *call)
@@ -296,155 +415,73 @@ void upload_call_list_end(struct rpc_call *call)
         fail_field(call, "campaign_id", "is required in the first message");
         return;
     }
-    upload->has_ended = true;
-    if (upload->is_idle) {
-        upload->is_idle = false;
-        on_drained(upload);
-    }
-}
-
-void upload_call_list_gone(struct rpc_call *call)
-{
-    struct upload *upload = rpc_call_state(call);
-
-    if (!upload) {
-        rpc_fail_code(call, ERR_CANCELLED, NULL, "the upload was broken off");
-        return;
-    }
-    upload->is_gone = true;
-    if (upload->is_idle)
-        fail_gone(upload);
-}
-
-/* ---- All rows are staged ---- */
-
-static void on_opened(void *context, const struct pg_outcome *outcome);
-static void on_inserted(void *context, const struct pg_outcome *outcome);
-static void on_closed(void *context, const struct pg_outcome *outcome);
-static void on_committed(void *context, const struct pg_outcome *outcome);
-
-static void on_copied(void *context, const struct pg_outcome *outcome)
-{
-    struct upload *upload = context;
-    struct pg_params params = {.arena = upload->arena};
-
-    if (is_over(upload, outcome))
-        return;
-    param_scope(&params, upload->call);
-    pg_param_text(&params, upload->campaign_id);
-    pg_session_query(upload->session, &sql_open_upload, &params, on_opened, upload);
-}
-
-static void insert_more(struct upload *upload)
-{
-    /* Of its own: a large file has many stretches. */
-    struct pg_params params = {.arena = arena_new(4096)};
-
-    upload->stretch = params.arena;
-    if (!params.arena) {
-        fail_code(upload, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
-        return;
-    }
-    pg_param_text(&params, upload->campaign_id);
-    pg_param_int64(&params, upload->next_page);
-    upload->next_page += PAGES_AT_ONCE;
-    pg_param_int64(&params, upload->next_page);
-    pg_session_query(upload->session, &sql_insert_upload_rows, &params, on_inserted, upload);
-}
-
-static void on_opened(void *context, const struct pg_outcome *outcome)
-{
-    enum { COLUMN_VERDICT, COLUMN_DETAIL, COLUMN_PAGES };
-    struct upload *upload = context;
-
-    if (is_over(upload, outcome))
-        return;
-    struct str verdict = pg_str(outcome->result, 0, COLUMN_VERDICT);
-
-    if (str_equal_cstr(verdict, "not_found")) {
-        fail_unknown(upload);
-    } else if (str_equal_cstr(verdict, "bad_zone")) {
-        struct str zone = pg_str(outcome->result, 0, COLUMN_DETAIL);
-        struct err err = {0};
-
-        err_set(&err, ERR_INVALID_ARGUMENT, NULL,
-                "the database does not know the time zone \"%.*s\"", (int)zone.length, zone.data);
-        fail(upload, &err);
-    } else {
-        upload->pages = pg_int64(outcome->result, 0, COLUMN_PAGES);
-        insert_more(upload);
-    }
-}
-
-static void on_inserted(void *context, const struct pg_outcome *outcome)
-{
-    enum { COLUMN_STAGED, COLUMN_CREATED };
-    struct upload *upload = context;
-
-    arena_free(upload->stretch);
-    upload->stretch = NULL;
-    /* A foreign key: the campaign was deleted while its tasks went in. */
-    if (!outcome->result && !strcmp(outcome->sqlstate, "23503")) {
-        fail_unknown(upload);
-        return;
-    }
-    if (is_over(upload, outcome))
-        return;
-    upload->staged += pg_int64(outcome->result, 0, COLUMN_STAGED);
-    upload->created += pg_int64(outcome->result, 0, COLUMN_CREATED);
-    if (upload->next_page < upload->pages) {
-        insert_more(upload);
-        return;
-    }
-    struct pg_params params = {.arena = upload->arena};
-
-    pg_param_text(&params, upload->campaign_id);
-    pg_param_text(&params, upload->id);
-    pg_param_text(&params, upload->file_name);
-    pg_param_int64(&params, call_list_total(upload->work.list));
-    pg_param_int64(&params, upload->created);
-    pg_param_int64(&params, upload->staged - upload->created);
-    pg_param_int64(&params, call_list_error_count(upload->work.list));
-    pg_session_query(upload->session, &sql_close_upload, &params, on_closed, upload);
-}
-
-static void on_closed(void *context, const struct pg_outcome *outcome)
-{
-    enum { COLUMN_VERDICT };
-    struct upload *upload = context;
-
-    if (is_over(upload, outcome))
-        return;
-    struct str verdict = pg_str(outcome->result, 0, COLUMN_VERDICT);
-
-    if (str_equal_cstr(verdict, "not_found"))
-        fail_unknown(upload);
-    else if (str_equal_cstr(verdict, "ended"))
-        fail_ended(upload);
+    fingerprint_format(upload->fingerprint, upload->fingerprint_text);
+    if (upload->intake)
+        intake_end(upload->intake);
+    else if (upload->deposit)
+        deposit_end(upload->deposit, upload->figures.bytes, upload->fingerprint_text);
     else
-        pg_session_query(upload->session, &sql_commit_upload, NULL, on_committed, upload);
+        compare(upload);
 }
 
-static void on_committed(void *context, const struct pg_outcome *outcome)
+static void on_staged(void *context)
+{
+    struct upload *upload = context;
+    const struct upload_work *work = intake_work(upload->intake);
+    const struct settle_job job = {
+        .service = upload->service,
+        .intake = upload->intake,
+        .campaign_id = upload->request->campaign_id,
+        .upload_id = upload->id,
+        .fingerprint = upload->fingerprint_text,
+        .company_scope = rpc_call_principal(upload->call)->company_id,
+        .on_duplicate = upload->request->on_duplicate,
+        .bytes = upload->figures.bytes,
+        .figures = &upload->figures,
+    };
+
+    upload->figures.state = "processing";
+    figures_look(&upload->figures, work);
+    upload->settle = settle_start(&job, &settle_handler, upload);
+    if (!upload->settle)
+        fail_short(upload);
+}
+
+static void on_settled(void *context, const struct settle_result *result)
+{
+    struct upload *upload = context;
+    struct rpc_call *call = upload->call;
+    const struct call_list *list = intake_work(upload->intake)->list;
+    Dialplane__V1__UploadCallListResponse response = DIALPLANE__V1__UPLOAD_CALL_LIST_RESPONSE__INIT;
+    const char *const *errors;
+
+    claims_wake(upload->service->claims);
+    response.total = call_list_total(list);
+    response.created = result->created;
+    response.updated = result->updated;
+    response.duplicates = result->duplicates;
+    response.error_count = call_list_error_count(list);
+    response.n_errors = call_list_errors(list, &errors);
+    response.errors = (char **)errors;
+    response.upload_id = upload->id;
+    response.campaign_id = upload->request->campaign_id;
+    response.state = DIALPLANE__V1__UPLOAD_STATE__UPLOAD_STATE_COMPLETED;
+    rpc_call_set_state(call, NULL);
+    rpc_reply(call, &response.base); /* serialized before it returns */
+    upload_free(upload);
+}
+
+static void on_queued(void *context)
 {
     struct upload *upload = context;
     struct rpc_call *call = upload->call;
     Dialplane__V1__UploadCallListResponse response = DIALPLANE__V1__UPLOAD_CALL_LIST_RESPONSE__INIT;
-    const char *const *errors;
 
-    if (!outcome->result) {
-        fail(upload, &outcome->err);
-        return;
-    }
-    claims_wake(upload->service->claims);
-    response.total = call_list_total(upload->work.list);
-    response.created = upload->created;
-    response.duplicates = upload->staged - upload->created;
-    response.error_count = call_list_error_count(upload->work.list);
-    response.n_errors = call_list_errors(upload->work.list, &errors);
-    response.errors = (char **)errors;
+    jobs_wake(upload->service->jobs);
     response.upload_id = upload->id;
+    response.campaign_id = upload->request->campaign_id;
+    response.state = DIALPLANE__V1__UPLOAD_STATE__UPLOAD_STATE_QUEUED;
     rpc_call_set_state(call, NULL);
-    rpc_reply(call, &response.base); /* serialized before it returns */
+    rpc_reply(call, &response.base);
     upload_free(upload);
 }

@@ -1,42 +1,40 @@
-/* UploadSuppressions: as UploadCallList (the picture is there), with the same threads, the same
- * reader and the same temporary table; what the rows become at the end is another table. */
+/* UploadSuppressions: a client stream through the same intake as a call list (uploads/intake.h);
+ * what the rows become at the end is another table. */
 #include "campaign.h"
 #include "campaign_sql.h"
 #include "handlers/handlers.h"
-#include "upload_workers.h"
+#include "uploads/intake.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-/* A piece of 1 MiB may be all escapes. */
-#define OUT_LIMIT_BYTES ((size_t)32 * 1024 * 1024)
 /* Of the temporary table, in one statement: 16 MB, some 100,000 rows. */
 #define PAGES_AT_ONCE 2048
-#define PARAMS_ARENA_BYTES ((size_t)64 * 1024)
+#define ARENA_BYTES ((size_t)64 * 1024)
+
+typedef Dialplane__V1__UploadSuppressionsRequest request_message;
 
 struct upload {
-    struct upload_work work; /* first member: the worker's answer names it */
     struct rpc_call *call;
     struct campaign_service *service;
-    struct pg_session *session;
-    struct arena *arena; /* of parameters; lives until the last statement's callback */
+    struct intake *intake;
+    struct arena *arena;   /* of texts and the check's parameters */
+    struct arena *stretch; /* of a statement that comes again and again */
     char *company_id;
+    struct buf first; /* piece of the first message, until the company is known to be there */
+    bool is_checking; /* whether it is there */
+    bool is_gone;     /* meanwhile the client has gone */
     int64_t bytes;
-    bool is_idle;          /* waits for the client */
-    bool has_ended;        /* the client has half-closed */
-    bool is_gone;          /* the client has gone away */
-    int64_t next_page;     /* of the temporary table: what comes before it is done */
-    struct arena *stretch; /* of the statement that makes some of them tasks */
-    int64_t staged, created, tasks;
+    int64_t next_page; /* of the temporary table: what comes before it is done */
+    int64_t created, tasks;
 };
 
 /* ---- The end ---- */
 
 static void upload_free(struct upload *upload)
 {
-    pg_session_close(upload->session);
-    call_list_free(upload->work.list);
-    buf_done(&upload->work.in);
-    buf_done(&upload->work.out);
+    intake_close(upload->intake);
+    buf_done(&upload->first);
     arena_free(upload->stretch);
     arena_free(upload->arena);
     free(upload);
@@ -71,74 +69,40 @@ static void fail_unknown(struct upload *upload)
     fail(upload, &err);
 }
 
-/* Every callback begins with this: true when there is nothing more to do. */
-static bool is_over(struct upload *upload, const struct pg_outcome *outcome)
+static void on_failed(void *context, const struct err *err)
 {
-    if (upload->is_gone)
-        fail_gone(upload);
-    else if (outcome && !outcome->result)
-        fail(upload, &outcome->err);
-    else
-        return false;
-    return true;
+    fail(context, err);
 }
 
-/* ---- Begin ---- */
+/* ---- Begin and pieces ---- */
 
-static void on_session(void *context, struct pg_session *session, const struct err *err);
-static void on_begun(void *context, const struct pg_outcome *outcome);
 static void on_checked(void *context, const struct pg_outcome *outcome);
-static void on_staged(void *context, const struct pg_outcome *outcome);
-static void on_copying(void *context, const struct pg_outcome *outcome);
-static void on_worked(struct upload_work *work);
+static void on_ready(void *context);
+static void on_staged(void *context);
 
-static struct upload *upload_new(struct rpc_call *call,
-                                 const Dialplane__V1__UploadSuppressionsRequest *message)
+static const struct intake_handler intake_handler = {on_ready, on_staged, on_failed};
+
+static struct upload *upload_new(struct rpc_call *call, const request_message *message)
 {
-    struct campaign_service *service = rpc_call_context(call);
     struct upload *upload = calloc(1, sizeof(*upload));
 
     if (!upload)
         return NULL;
     upload->call = call;
-    upload->service = service;
-    upload->arena = arena_new(PARAMS_ARENA_BYTES);
-    upload->work.list = upload_workers_suppressions(service->workers, service->upload_row_limit);
-    upload->work.done = on_worked;
-    buf_init(&upload->work.in, 0);
-    buf_init(&upload->work.out, OUT_LIMIT_BYTES);
+    upload->service = rpc_call_context(call);
+    upload->arena = arena_new(ARENA_BYTES);
+    buf_init(&upload->first, 0);
+    buf_put(&upload->first, message->chunk.data, message->chunk.len);
     if (upload->arena)
         upload->company_id = arena_strdup(upload->arena, message->company_id);
-    if (!upload->arena || !upload->work.list || arena_is_exhausted(upload->arena)) {
+    if (!upload->company_id || upload->first.failed) {
         upload_free(upload);
         return NULL;
     }
     return upload;
 }
 
-static bool take_piece(struct upload *upload,
-                       const Dialplane__V1__UploadSuppressionsRequest *message)
-{
-    upload->bytes += (int64_t)message->chunk.len;
-    buf_reset(&upload->work.in);
-    buf_put(&upload->work.in, message->chunk.data, message->chunk.len);
-    if (upload->bytes > upload->service->upload_byte_limit) {
-        struct err err = {0};
-
-        err_set(&err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE,
-                "the file is larger than %lld bytes",
-                (long long)upload->service->upload_byte_limit);
-        fail(upload, &err);
-        return false;
-    }
-    if (upload->work.in.failed) {
-        fail_code(upload, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
-        return false;
-    }
-    return true;
-}
-
-static void begin(struct rpc_call *call, const Dialplane__V1__UploadSuppressionsRequest *message)
+static void begin(struct rpc_call *call, const request_message *message)
 {
     struct upload *upload;
 
@@ -151,143 +115,103 @@ static void begin(struct rpc_call *call, const Dialplane__V1__UploadSuppressions
         fail_memory(call);
         return;
     }
-    rpc_call_set_state(call, upload);
-    if (take_piece(upload, message))
-        pg_session_open(upload->service->pool, rpc_call_owner(call), on_session, upload);
-}
-
-static void on_session(void *context, struct pg_session *session, const struct err *err)
-{
-    struct upload *upload = context;
-
-    upload->session = session;
-    if (is_over(upload, NULL))
-        return;
-    if (!session) {
-        fail(upload, err);
-        return;
-    }
-    pg_session_query(session, &sql_begin_upload, NULL, on_begun, upload);
-}
-
-static void on_begun(void *context, const struct pg_outcome *outcome)
-{
-    struct upload *upload = context;
     struct pg_params params = {.arena = upload->arena};
 
-    if (is_over(upload, outcome))
-        return;
-    param_scope(&params, upload->call);
+    rpc_call_set_state(call, upload);
+    param_scope(&params, call);
     pg_param_text(&params, upload->company_id);
-    pg_session_query(upload->session, &sql_check_company, &params, on_checked, upload);
+    upload->is_checking = true;
+    pg_read(upload->service->pool, NULL, &sql_check_company, &params, on_checked, upload);
+}
+
+static void take_piece(struct upload *upload, struct str piece)
+{
+    struct err err = {0};
+
+    upload->bytes += (int64_t)piece.length;
+    if (upload->bytes > upload->service->upload_byte_limit)
+        err_set(&err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE,
+                "the file is larger than %lld bytes",
+                (long long)upload->service->upload_byte_limit);
+    else if (!intake_put(upload->intake, piece))
+        err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
+    if (err_is_set(&err))
+        fail(upload, &err);
 }
 
 static void on_checked(void *context, const struct pg_outcome *outcome)
 {
     struct upload *upload = context;
+    const struct upload_options options = {
+        .kind = UPLOAD_SUPPRESSIONS,
+        .row_limit = upload->service->upload_row_limit,
+    };
+    struct err err = {0};
 
-    if (is_over(upload, outcome))
+    upload->is_checking = false;
+    if (upload->is_gone) {
+        fail_gone(upload);
         return;
-    if (pg_rows(outcome->result) == 0)
+    }
+    if (!outcome->result) {
+        fail(upload, &outcome->err);
+        return;
+    }
+    if (pg_rows(outcome->result) == 0) {
         fail_unknown(upload);
-    else
-        pg_session_query(upload->session, &sql_stage_upload, NULL, on_staged, upload);
-}
-
-static void on_staged(void *context, const struct pg_outcome *outcome)
-{
-    struct upload *upload = context;
-
-    if (!is_over(upload, outcome))
-        pg_session_copy_begin(upload->session, &sql_copy_upload, on_copying, upload);
-}
-
-static void on_copying(void *context, const struct pg_outcome *outcome)
-{
-    struct upload *upload = context;
-
-    if (!is_over(upload, outcome))
-        upload_workers_do(upload->service->workers, &upload->work);
-}
-
-/* ---- Pieces ---- */
-
-static void on_drained(void *context);
-static void on_copied(void *context, const struct pg_outcome *outcome);
-
-static void on_worked(struct upload_work *work)
-{
-    struct upload *upload = (struct upload *)work;
-    bool is_drained;
-
-    if (is_over(upload, NULL))
-        return;
-    if (err_is_set(&work->err)) {
-        fail(upload, &work->err);
         return;
     }
-    is_drained = pg_session_copy_put(upload->session, buf_str(&work->out), on_drained, upload);
-    buf_reset(&work->out);
-    if (is_drained)
-        on_drained(upload);
-}
-
-static void on_drained(void *context)
-{
-    struct upload *upload = context;
-
-    if (is_over(upload, NULL))
+    upload->intake =
+        intake_open(upload->service, &options, rpc_call_owner(upload->call)->deadline_us,
+                    &intake_handler, upload, upload->arena, &err);
+    if (!upload->intake) {
+        fail(upload, &err);
         return;
-    if (upload->work.is_end) {
-        pg_session_copy_end(upload->session, on_copied, upload);
-    } else if (upload->has_ended) {
-        upload->work.is_end = true;
-        upload_workers_do(upload->service->workers, &upload->work);
-    } else {
-        upload->is_idle = true;
-        rpc_stream_next(upload->call);
     }
+    struct buf first = upload->first;
+
+    buf_init(&upload->first, 0);
+    take_piece(upload, buf_str(&first));
+    buf_done(&first);
 }
 
 void upload_suppressions_message(struct rpc_call *call, const void *message_)
 {
-    const Dialplane__V1__UploadSuppressionsRequest *message = message_;
+    const request_message *message = message_;
     struct upload *upload = rpc_call_state(call);
 
-    if (!upload) {
+    if (upload)
+        take_piece(upload, (struct str){(const char *)message->chunk.data, message->chunk.len});
+    else
         begin(call, message);
-        return;
-    }
-    upload->is_idle = false;
-    if (take_piece(upload, message))
-        upload_workers_do(upload->service->workers, &upload->work);
+}
+
+static void on_ready(void *context)
+{
+    struct upload *upload = context;
+
+    rpc_stream_next(upload->call);
 }
 
 void upload_suppressions_end(struct rpc_call *call)
 {
     struct upload *upload = rpc_call_state(call);
 
-    if (!upload) {
+    if (upload)
+        intake_end(upload->intake);
+    else
         fail_field(call, "company_id", "is required in the first message");
-        return;
-    }
-    upload->has_ended = true;
-    if (upload->is_idle) {
-        upload->is_idle = false;
-        on_drained(upload);
-    }
 }
 
 void upload_suppressions_gone(struct rpc_call *call)
 {
     struct upload *upload = rpc_call_state(call);
 
-    if (!upload) {
+    if (!upload)
         rpc_fail_code(call, ERR_CANCELLED, NULL, "the upload was broken off");
-        return;
-    }
-    upload->is_gone = true;
-    if (upload->is_idle)
+    else if (upload->is_checking)
+        upload->is_gone = true;
+    else
         fail_gone(upload);
 }
 
@@ -310,15 +234,13 @@ static void insert_more(struct upload *upload)
     pg_param_int64(&params, upload->next_page);
     upload->next_page += PAGES_AT_ONCE;
     pg_param_int64(&params, upload->next_page);
-    pg_session_query(upload->session, &sql_insert_suppressions, &params, on_inserted, upload);
+    pg_session_query(intake_session(upload->intake), &sql_insert_suppressions, &params, on_inserted,
+                     upload);
 }
 
-static void on_copied(void *context, const struct pg_outcome *outcome)
+static void on_staged(void *context)
 {
-    struct upload *upload = context;
-
-    if (!is_over(upload, outcome))
-        insert_more(upload);
+    insert_more(context);
 }
 
 static void on_inserted(void *context, const struct pg_outcome *outcome)
@@ -333,17 +255,19 @@ static void on_inserted(void *context, const struct pg_outcome *outcome)
         fail_unknown(upload);
         return;
     }
-    if (is_over(upload, outcome))
+    if (!outcome->result) {
+        fail(upload, &outcome->err);
         return;
+    }
     int64_t staged = pg_int64(outcome->result, 0, COLUMN_STAGED);
 
-    upload->staged += staged;
     upload->created += pg_int64(outcome->result, 0, COLUMN_CREATED);
     upload->tasks += pg_int64(outcome->result, 0, COLUMN_TASKS);
     if (staged) /* a stretch without rows is the end of the table */
         insert_more(upload);
     else
-        pg_session_query(upload->session, &sql_commit_upload, NULL, on_committed, upload);
+        pg_session_query(intake_session(upload->intake), &sql_commit_transaction, NULL,
+                         on_committed, upload);
 }
 
 static void on_committed(void *context, const struct pg_outcome *outcome)
@@ -358,11 +282,13 @@ static void on_committed(void *context, const struct pg_outcome *outcome)
         fail(upload, &outcome->err);
         return;
     }
-    response.total = call_list_total(upload->work.list);
+    const struct call_list *list = intake_work(upload->intake)->list;
+
+    response.total = call_list_total(list);
     response.created = upload->created;
-    response.duplicates = upload->staged - upload->created;
-    response.error_count = call_list_error_count(upload->work.list);
-    response.n_errors = call_list_errors(upload->work.list, &errors);
+    response.duplicates = call_list_total(list) - call_list_error_count(list) - upload->created;
+    response.error_count = call_list_error_count(list);
+    response.n_errors = call_list_errors(list, &errors);
     response.errors = (char **)errors;
     response.suppressed_tasks = upload->tasks;
     rpc_call_set_state(call, NULL);

@@ -1,6 +1,6 @@
 -- $1 id, $2 updated_at of the row that the new values were made from, $3 name, $4 description, $5 start_time, $6 end_time, $7 daily_start_time,
 -- $8 daily_end_time, $9 timezone, $10 days_of_week, $11 max_concurrent_calls, $12 calls_per_minute, $13 max_retries, $14 retry_delay_minutes,
--- $15 on_unknown, $16 a Campaign as JSON with its retry_policy
+-- $15 on_unknown, $16 a Campaign as JSON with its retry_policy, $17 default_region
 -- No row when the campaign has changed meanwhile, or is gone: read it again. What waits for the window is looked at anew.
 WITH locked AS MATERIALIZED (
     SELECT campaign_id FROM campaign_pacing WHERE campaign_id = $1::uuid FOR UPDATE
@@ -10,6 +10,7 @@ WITH locked AS MATERIALIZED (
         daily_end_time = $8::time, timezone = $9::text, days_of_week = string_to_array($10::text, ',')::smallint[],
         max_concurrent_calls = $11::integer, calls_per_minute = $12::integer, max_retries = $13::integer, retry_delay_minutes = $14::integer,
         on_unknown = $15::text, retry_policy = coalesce($16::jsonb -> 'retry_policy', '{}'),
+        default_region = $17::text,
         updated_at = greatest(dispatch_now(), c.updated_at + interval '1 microsecond')
     FROM locked
     WHERE c.id = locked.campaign_id AND c.updated_at = $2::timestamptz AND (now() AT TIME ZONE $9::text) IS NOT NULL

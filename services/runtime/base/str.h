@@ -25,6 +25,11 @@ bool str_equal_cstr(struct str a, const char *b);
 /* ASCII only; never the locale. */
 bool str_equal_ignore_case(struct str a, struct str b);
 bool str_starts_with(struct str text, struct str prefix);
+/* Without its first `count` bytes, which it has. (Nothing is added to a NULL pointer.) */
+static inline struct str str_after(struct str text, size_t count)
+{
+    return count ? (struct str){text.data + count, text.length - count} : text;
+}
 /* Without ASCII white space at both ends. */
 struct str str_trim(struct str text);
 

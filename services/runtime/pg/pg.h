@@ -112,6 +112,14 @@ struct uuid pg_uuid(const struct pg_result *result, int row, int column); /* all
 /* Copies into the arena, NUL-terminated; text types, uuid and date (as text). NULL for SQL NULL. */
 char *pg_text(const struct pg_result *result, int row, int column, struct arena *arena);
 
+/* Items of a one-dimensional text[] in turn; SQL NULL, as array or item, reads as empty. */
+struct pg_array {
+    const unsigned char *at;
+    int left;
+};
+struct pg_array pg_text_array(const struct pg_result *result, int row, int column);
+bool pg_array_next(struct pg_array *array, struct str *ret_item);
+
 /* How a unit ended. err is set when it failed; then result is NULL. SQLSTATE and constraint are
  * kept apart for handlers that turn a constraint into a sentence. */
 struct pg_outcome {

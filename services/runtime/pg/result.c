@@ -22,6 +22,7 @@ enum type_oid {
     TYPE_UNKNOWN = 705,
     TYPE_BPCHAR = 1042,
     TYPE_VARCHAR = 1043,
+    TYPE_TEXT_ARRAY = 1009,
     TYPE_DATE = 1082,
     TYPE_TIMESTAMPTZ = 1184,
     TYPE_UUID = 2950,
@@ -215,4 +216,32 @@ struct uuid pg_uuid(const struct pg_result *result, int row, int column)
     if (value)
         memcpy(uuid.bytes, value, sizeof(uuid.bytes));
     return uuid;
+}
+
+/* array_send: dimensions, "has nulls", element type, then length and lower bound of each dimension,
+ * then the items, each with its length (-1: NULL). */
+struct pg_array pg_text_array(const struct pg_result *result, int row, int column)
+{
+    enum { HEAD_BYTES = 20 };
+    Oid type;
+    const unsigned char *value = value_at(result, row, column, "text[]", &type);
+
+    if (type != TYPE_TEXT_ARRAY || (value && read_uint32(value) > 1))
+        wrong_access(result, row, column, "text[]");
+    if (!value || read_uint32(value) == 0)
+        return (struct pg_array){NULL, 0};
+    return (struct pg_array){value + HEAD_BYTES, (int)read_uint32(value + 12)};
+}
+
+bool pg_array_next(struct pg_array *array, struct str *ret_item)
+{
+    if (array->left <= 0)
+        return false;
+    int32_t length = (int32_t)read_uint32(array->at);
+
+    array->left--;
+    array->at += 4;
+    *ret_item = (struct str){(const char *)array->at, length > 0 ? (size_t)length : 0};
+    array->at += length > 0 ? length : 0;
+    return true;
 }

@@ -170,6 +170,10 @@ static const char *why_bad_streaming(const struct schema_method *method)
 
     if (method->websocket && !method->server_streaming)
         return "websocket is for server-streaming methods";
+    if (method->download_type &&
+        (!method->server_streaming || !method->download_data || method->download_data->repeated ||
+         method->download_data->type != SCHEMA_BYTES))
+        return "download_type is for server-streaming methods whose messages have bytes \"data\"";
     if (method->stream_cursor && (!method->server_streaming || method->stream_cursor->repeated ||
                                   !type_is_integer(method->stream_cursor->type)))
         return "stream_cursor is an integer field of a server-streaming method";
@@ -194,6 +198,42 @@ static bool read_roles(struct loader *loader, struct schema_method *method,
         method->roles |= UINT32_C(1) << role;
     }
     return true;
+}
+
+static bool read_headers(struct loader *loader, struct schema_method *method,
+                         const Dialplane__MethodRules *rules)
+{
+    method->headers = loader_array(loader, rules->n_headers, sizeof(*method->headers));
+    if (!method->headers)
+        return false;
+    for (size_t i = 0; i < rules->n_headers; i++) {
+        struct schema_header *header = &method->headers[i];
+
+        header->name = loader_keep(loader, rules->headers[i]->header);
+        header->field = schema_find_field(method->input, str_from(rules->headers[i]->field));
+        if (!header->name)
+            return false;
+        if (!header->field || header->field->repeated || header->field->type != SCHEMA_STRING)
+            return loader_fail(loader, method->path, "header \"%s\": \"%s\" is no string field",
+                               header->name, rules->headers[i]->field);
+    }
+    method->header_count = rules->n_headers;
+    return true;
+}
+
+static bool read_async(struct loader *loader, struct schema_method *method,
+                       const Dialplane__MethodRules *rules)
+{
+    if (!rules->async_field || !*rules->async_field)
+        return true;
+    method->async_field = schema_find_field(method->input, str_from(rules->async_field));
+    if (!method->async_field || method->async_field->repeated ||
+        method->async_field->type != SCHEMA_BOOL)
+        return loader_fail(loader, method->path, "async_field \"%s\" is no bool of %s",
+                           rules->async_field, method->input->full_name);
+    method->async_location = loader_keep(loader, rules->async_location);
+    return method->async_location &&
+           check_template(loader, method->path, method->async_location, method->output, NULL);
 }
 
 static bool read_method_rules(struct loader *loader, struct schema_method *method,
@@ -221,6 +261,17 @@ static bool read_method_rules(struct loader *loader, struct schema_method *metho
             return loader_fail(loader, method->path, "stream_cursor \"%s\" is not a field of %s",
                                rules->stream_cursor, method->input->full_name);
     }
+    if (!read_headers(loader, method, rules) || !read_async(loader, method, rules))
+        return false;
+    if (rules->download_type && *rules->download_type) {
+        method->download_type = loader_keep(loader, rules->download_type);
+        method->download_data = schema_find_field(method->output, STR_LITERAL("data"));
+        if (!method->download_type)
+            return false;
+    }
+    if ((method->header_count || method->async_field) && !method->client_streaming)
+        return loader_fail(loader, method->path,
+                           "headers and async_field are for client-streaming methods");
     const char *why = why_bad_streaming(method);
 
     if (why)

@@ -131,6 +131,12 @@ enum schema_role {
     SCHEMA_ROLES_END
 };
 
+/* A header of the HTTP request that becomes a field. */
+struct schema_header {
+    const char *name; /* in lower case */
+    const struct schema_field *field;
+};
+
 struct schema_method {
     const char *name; /* "GetSkillbase" */
     const char *path; /* "/dialplane.v1.SkillbaseService/GetSkillbase" */
@@ -145,6 +151,12 @@ struct schema_method {
     uint32_t timeout_ms;                      /* 0: not said */
     bool websocket;
     uint32_t roles; /* who may call it: bits 1 << enum schema_role; 0: not said */
+    struct schema_header *headers;
+    size_t header_count;
+    const struct schema_field *async_field;   /* set by "Prefer: respond-async"; NULL: none */
+    const char *async_location;               /* of the 202 that answers it; NULL: none */
+    const char *download_type;                /* server-streaming: a file; NULL: messages */
+    const struct schema_field *download_data; /* the bytes of it in output; NULL: messages */
     const char **error_reasons;
     size_t error_reason_count;
     const char *comment;

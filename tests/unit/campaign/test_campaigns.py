@@ -2,6 +2,7 @@
 import concurrent.futures
 import csv
 import io
+import re
 import pathlib
 import time
 import uuid
@@ -118,7 +119,7 @@ def expected_of_sample():
         if not cells:
             continue
         total += 1
-        phone = cells[0].strip()
+        phone = re.sub(r"^(\d)\.(\d{10})E10$", r"+\1\2", cells[0].strip())  # what Excel makes of a number that has lost its plus
         digits = "".join(c for c in phone.replace("(0)", "") if c.isdigit())
         digits = digits[2:] if phone.startswith("00") else digits
         if cells[6] and not cells[6].lstrip("-").isdigit():
@@ -165,6 +166,13 @@ def test_upload_of_the_sample(client, tenant, piece):
     assert [t.phone_number for t in seen] == sorted(firsts, key=lambda p: (-by_phone[p], firsts.index(p)))
 
 
+@pytest.mark.parametrize("data", ["phone_number;Имя\n+12015550100;Иван\n".encode("cp1251"), "phone_number;Имя\n+12015550100;Иван\n".encode("utf-16")])
+def test_other_charsets_are_found_out(client, tenant, data):
+    made = tenant.campaign(client)
+    assert client.upload(made.id, data).created == 1
+    assert client.ListTasks(campaign_id=made.id).items[0].contact_data["Имя"] == "Иван"
+
+
 @pytest.mark.parametrize("data, part", [
     (b"", "empty"), (b"\n\n", "empty"),
     (b"name,city\nA,B\n", "name, city"),
@@ -173,8 +181,6 @@ def test_upload_of_the_sample(client, tenant, piece):
     (b"phone_number,name\n+12015550100,Ann \"x\" y\n", "row 2"),
     (b"phone_number,name\n+12015550100,\"Ann\"x\n", "row 2"),
     (b"phone_number,name\n+1201\x00555,A\n", "NUL"),
-    ("phone_number;Имя\n+12015550100;Иван\n".encode("cp1251"), "UTF-8"),
-    ("phone_number\n+12015550100\n".encode("utf-16"), "UTF-16"),
     (b"phone_number," + b"x," * 600 + b"\n", "columns"),
 ])
 def test_files_that_are_refused(client, tenant, data, part):

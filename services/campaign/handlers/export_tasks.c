@@ -1,0 +1,162 @@
+#include "campaign.h"
+#include "campaign_sql.h"
+#include "handlers/handlers.h"
+
+#include "service/csv_text.h"
+#include "service/export.h"
+
+/* The task's own columns, as sql/export_tasks.sql gives them. */
+static const char *const names[] = {
+    "id",
+    "phone_number",
+    "contact_name",
+    "status",
+    "attempt_count",
+    "last_attempt_at",
+    "next_attempt_at",
+    "call_id",
+    "outcome",
+    "error_message",
+    "priority",
+    "timezone",
+    "phone_text",
+    "created_at",
+    "updated_at",
+};
+#define NAMES (sizeof(names) / sizeof(names[0]))
+
+struct task_export {
+    struct rpc_call *call;
+    const Dialplane__V1__ExportTasksRequest *request;
+    const char **columns; /* data columns */
+    size_t column_count;
+    int64_t priority; /* where the last batch ended */
+    struct uuid id;
+    bool continues;
+};
+
+static void on_header(void *context, const struct pg_outcome *outcome);
+static void put_params(void *context, struct pg_params *params);
+static bool put_rows(void *context, const struct pg_result *rows, struct buf *out, bool *ret_last,
+                     struct err *err);
+
+static const struct export_source source = {put_params, put_rows, &sql_export_tasks};
+
+void export_tasks(struct rpc_call *call, const void *request)
+{
+    struct campaign_service *service = rpc_call_context(call);
+    struct task_export *export = ARENA_NEW(rpc_call_arena(call), struct task_export);
+    struct pg_params params = {.arena = rpc_call_arena(call)};
+
+    if (!export) {
+        fail_memory(call);
+        return;
+    }
+    export->call = call;
+    export->request = request;
+    param_scope(&params, call);
+    pg_param_text(&params, export->request->campaign_id);
+    pg_read(service->pool, rpc_call_owner(call), &sql_export_tasks_header, &params, on_header,
+            export);
+}
+
+/* A data column that is called as one of the task's own says whose it is. */
+static void put_data_name(struct buf *out, const char *name, bool *is_first, struct arena *arena)
+{
+    for (size_t i = 0; i < NAMES; i++)
+        if (!strcmp(names[i], name)) {
+            char *full = arena_printf(arena, "contact_data.%s", name);
+
+            name = full ? full : name;
+            break;
+        }
+    csv_put_cell(out, str_from(name), is_first);
+}
+
+static void put_header(struct task_export *export, struct buf *out)
+{
+    bool is_first = true;
+
+    if (export->request->bom)
+        buf_put_cstr(out, CSV_BYTE_ORDER_MARK);
+    for (size_t i = 0; i < NAMES; i++)
+        csv_put_cell(out, str_from(names[i]), &is_first);
+    for (size_t i = 0; i < export->column_count; i++)
+        put_data_name(out, export->columns[i], &is_first, rpc_call_arena(export->call));
+    csv_put_line_end(out);
+}
+
+static void on_header(void *context, const struct pg_outcome *outcome)
+{
+    struct task_export *export = context;
+    struct rpc_call *call = export->call;
+    struct campaign_service *service = rpc_call_context(call);
+    struct arena *arena = rpc_call_arena(call);
+    struct buf head;
+    struct str name;
+
+    if (!outcome->result) {
+        rpc_fail(call, &outcome->err);
+        return;
+    }
+    if (pg_rows(outcome->result) == 0) {
+        fail_not_found(call, "campaign", export->request->campaign_id);
+        return;
+    }
+    struct pg_array columns = pg_text_array(outcome->result, 0, 0);
+
+    export->columns = ARENA_ARRAY(arena, const char *, (size_t)columns.left + 1);
+    while (export->columns && pg_array_next(&columns, &name))
+        export->columns[export->column_count++] = arena_strndup(arena, name.data, name.length);
+    if (arena_is_exhausted(arena)) {
+        fail_memory(call);
+        return;
+    }
+    buf_init(&head, 0);
+    put_header(export, &head);
+    if (head.failed)
+        fail_memory(call);
+    else
+        export_start(call, service->pool, buf_str(&head), &source, export);
+    buf_done(&head);
+}
+
+static void put_params(void *context, struct pg_params *params)
+{
+    const struct task_export *export = context;
+    const Dialplane__V1__ExportTasksRequest *request = export->request;
+
+    pg_param_text(params, request->campaign_id);
+    pg_param_text(params, request->_status_case ? task_status_word(request->status) : NULL);
+    pg_param_text(params, request->_outcome_case && *request->outcome ? request->outcome : NULL);
+    pg_param_text(params, request->_phone_number_case && *request->phone_number
+                              ? request->phone_number
+                              : NULL);
+    if (export->continues) {
+        pg_param_int64(params, export->priority);
+        pg_param_uuid(params, &export->id);
+    } else {
+        pg_param_null(params);
+        pg_param_null(params);
+    }
+    pg_param_text_array(params, export->columns, export->column_count);
+}
+
+static bool put_rows(void *context, const struct pg_result *rows, struct buf *out, bool *ret_last,
+                     struct err *err)
+{
+    enum { COLUMN_RANK, COLUMN_ID, COLUMN_CELLS };
+    struct task_export *export = context;
+    int count = pg_rows(rows);
+
+    (void)err;
+    *ret_last = count == 0;
+    for (int i = 0; i < count; i++)
+        export_put_line(out, rows, i, COLUMN_CELLS);
+    if (count) {
+        export->continues = true;
+        export->priority = pg_int64(rows, count - 1, COLUMN_RANK);
+        export->id = pg_uuid(rows, count - 1, COLUMN_ID);
+    }
+    return true;
+}

@@ -1,0 +1,2 @@
+-- $1 upload
+SELECT close_undo($1::uuid)
