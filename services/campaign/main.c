@@ -415,10 +415,7 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
     };
     entropy_init_system(&service->entropy);
     service->claims = claims_new(service, (size_t)settings.claim_waiters);
-    service->workers =
-        upload_workers_new(loop, (unsigned)settings.upload_threads, settings.default_region);
     service->steps = step_lane_new(service);
-    if (!service->claims || !service->steps || !service->workers) {
     const struct upload_workers_settings workers = {
         .threads = (unsigned)settings.upload_threads,
         .region = settings.default_region,
@@ -430,15 +427,14 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
     };
 
     service->workers = upload_workers_new(loop, &workers);
-    if (!service->claims || !service->workers) {
+    if (!service->claims || !service->steps || !service->workers) {
         err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "no memory or threads for the service");
         return NULL;
     }
     service->upkeep = upkeep_start(service, settings.sweep_period_us);
     service->task_metrics = task_metrics_new(loop, pool, settings.metrics_campaigns);
-    if (!service->upkeep || !service->task_metrics ||
     service->jobs = jobs_start(service, (unsigned)settings.upload_jobs);
-    if (!service->upkeep || !service->jobs ||
+    if (!service->upkeep || !service->task_metrics || !service->jobs ||
         !loop_on_signal(loop, SIGTERM, on_stop_signal, service) ||
         !loop_on_signal(loop, SIGINT, on_stop_signal, service)) {
         err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for the service");
