@@ -77,11 +77,15 @@ def generate(database, count, seed):
                        seconds * 28 + tokens / 20 + tokens * 4 + seconds * 66, decode(repeat('ab', 120), 'hex') from made""", timeout=3600)
     database.sql("""
         set work_mem = '256MB'; set synchronous_commit = off;
+        begin;
         insert into call_figure_changes
         select quarter, company_id, campaign_id, skillbase_id, skillbase_version, status, outcome, count(*), sum(measured), sum(duration_ms), sum(turns), count(avg_eou_latency),
                sum(avg_eou_latency), sum(interruption_rate), sum(cost_stt), sum(cost_llm), sum(cost_tts), sum(cost_livekit), array_agg(latency_slot(avg_eou_latency)), array_agg(1::bigint)
         from counted_calls group by 1, 2, 3, 4, 5, 6, 7;
-        select fold_call_figures(2147483647)""", timeout=7200)
+        -- the lock of folding, which the service tries once a second: until it is ours
+        select pg_advisory_xact_lock(7203, 2); select fold_call_figures(2147483647);
+        truncate call_figure_changes;
+        commit""", timeout=7200)
     for table in ("calls", "call_metrics", "call_index", "call_figures", "call_figure_sums", "call_latencies", "call_figure_changes"):
         database.sql(f"vacuum analyze {table}", timeout=3600)
     database.sql("checkpoint")
