@@ -130,7 +130,8 @@ static void write_errors(struct writer *writer, const struct schema_method *meth
     write_shared(writer, "400", "BadRequest");
     write_shared(writer, "401", "Unauthorized");
     write_shared(writer, "403", "Forbidden");
-    if (strchr(binding->template_text, '{'))
+    /* What a stream is about may be named in its query. */
+    if (strchr(binding->template_text, '{') || method->server_streaming)
         write_shared(writer, "404", "NotFound");
     write_shared(writer, "406", "NotAcceptable");
     write_conflict(writer, method, operation_id);
