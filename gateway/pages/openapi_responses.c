@@ -53,7 +53,13 @@ static void write_content(struct writer *writer, const struct schema_method *met
 {
     write_key(writer, "content");
     write_open(writer, '{');
-    if (method->server_streaming) {
+    if (method->download_type) {
+        write_key(writer, method->download_type);
+        write_open(writer, '{');
+        write_raw(writer, "\"schema\":{\"type\":\"string\"}");
+        write_example(writer, operation_id, "answer");
+        write_close(writer, '}');
+    } else if (method->server_streaming) {
         write_stream_type(writer, method, operation_id, "application/x-ndjson", "lines",
                           "One message a line. An error in mid-stream is a last line "
                           "{\"error\": <problem>}.");
@@ -152,7 +158,30 @@ static const char *success_description(const struct schema_method *method)
         return "Done; there is no body.";
     if (method->http_status == 201)
         return "Created; Location names it.";
+    if (method->download_type)
+        return "The file. Cut off without its last chunk, it is not whole.";
     return method->server_streaming ? "The stream." : "The answer.";
+}
+
+/* What an upload answers to "Prefer: respond-async". */
+static void write_async(struct writer *writer, const struct schema_method *method)
+{
+    write_key(writer, "202");
+    write_open(writer, '{');
+    write_member(writer, "description",
+                 "With Prefer: respond-async: the file is safe; Location tells how far it is.");
+    write_raw(writer, "\"headers\":{\"X-Request-Id\":{\"$ref\":\"#/components/headers/"
+                      "RequestId\"},\"Location\":{\"description\":\"The path of the upload.\","
+                      "\"schema\":{\"type\":\"string\"}}}");
+    write_key(writer, "content");
+    write_open(writer, '{');
+    write_key(writer, "application/json");
+    write_open(writer, '{');
+    write_key(writer, "schema");
+    write_message_reference(writer, method->output);
+    write_close(writer, '}');
+    write_close(writer, '}');
+    write_close(writer, '}');
 }
 
 void write_responses(struct writer *writer, const struct schema_method *method,
@@ -175,6 +204,8 @@ void write_responses(struct writer *writer, const struct schema_method *method,
     if (method->http_status != 204)
         write_content(writer, method, operation_id);
     write_close(writer, '}');
+    if (method->async_field)
+        write_async(writer, method);
     if (has_etag && is_get)
         write_shared(writer, "304", "NotModified");
     write_errors(writer, method, binding, operation_id);

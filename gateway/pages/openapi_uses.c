@@ -32,7 +32,7 @@ static void mark_nested(const struct schema *schema, struct openapi_use *uses,
 static void mark_binding(const struct schema *schema, struct openapi_use *uses,
                          const struct schema_method *method, const struct schema_binding *binding)
 {
-    if (method->http_status != 204)
+    if (method->http_status != 204 && !method->download_type)
         mark(schema, uses, method->output, true);
     if (method->client_streaming)
         return;
