@@ -3,6 +3,7 @@ gateway itself replaced on a socket that outlives it. Not one request fails, not
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -36,6 +37,8 @@ class Fleet:
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         self.running = []
         self.instances = {name: [self._service(process, n) for n in range(2)] for name, process in SERVICES.items()}
+
+    def begin(self):
         for name in SERVICES:
             for instance in self.instances[name]:
                 self.start(instance)
@@ -97,14 +100,18 @@ class Fleet:
         for child in self.running:
             child.wait(30)
         self.socket.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @pytest.fixture
 def fleet(platform, api):
     wait_until(lambda: is_ready(api), 60, "readiness before the test")
     fleet = Fleet(platform)
-    yield fleet
-    fleet.close()
+    try:
+        fleet.begin()
+        yield fleet
+    finally:
+        fleet.close()
 
 
 class Load:
