@@ -4,12 +4,12 @@ Seeds: DIALPLANE_FAULT_SEEDS ("1,2"); each run prints its own and what it did.""
 import collections
 import os
 import random
+import shutil
 import subprocess
 import tempfile
 import threading
 import time
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import grpc
 import pytest
@@ -108,6 +108,7 @@ class Run:
             service.kill()
             service.wait()
         self.postgres.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize("seed", [int(s) for s in os.environ.get("DIALPLANE_FAULT_SEEDS", "1,2").split(",")])

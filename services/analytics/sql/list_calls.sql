@@ -2,18 +2,19 @@
 -- first and end of the last stretch of time that hold the page, $9 the beginnings of all, newest first (see place_calls.sql), $10 minutes of each; $11 and
 -- $12 started_at and id where the last page ended (NULL: from the beginning), $13 rows to skip in the newest, $14 rows that are wanted
 -- Planned for the values it is run with (the filters decide which index serves it, the hours which partitions), which PostgreSQL does by itself because
--- the plan for unknown values costs more.
+-- the plan for unknown values costs more. One comparison of rows bounds each stretch, because that is where an index scan begins.
 WITH page AS MATERIALIZED (
     SELECT c.started_at, c.id FROM unnest($9::timestamptz[]) WITH ORDINALITY AS h(at, i) CROSS JOIN LATERAL (
         SELECT c.started_at, c.id FROM calls c
-        WHERE c.started_at >= h.at AND c.started_at < h.at + make_interval(mins => $10::integer) AND c.started_at >= $7::timestamptz AND c.started_at < $8::timestamptz
+        WHERE c.started_at >= h.at AND c.started_at >= $7::timestamptz AND c.started_at < $8::timestamptz
           AND ($1::uuid IS NULL OR c.company_id = $1::uuid)
           AND ($2::uuid IS NULL OR c.company_id = $2::uuid)
           AND ($3::uuid IS NULL OR c.skillbase_id = $3::uuid)
           AND ($4::uuid IS NULL OR c.campaign_id = $4::uuid)
           AND ($5::text IS NULL OR c.outcome = $5::text)
           AND ($6::smallint IS NULL OR c.status = $6::smallint)
-          AND (c.started_at, c.id) < (coalesce($11::timestamptz, 'infinity'), coalesce($12::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+          AND (c.started_at, c.id) < (least(h.at + make_interval(mins => $10::integer), $11::timestamptz),
+                                      CASE WHEN $11::timestamptz < h.at + make_interval(mins => $10::integer) THEN $12::uuid ELSE '00000000-0000-0000-0000-000000000000' END)
         ORDER BY c.started_at DESC, c.id DESC OFFSET CASE WHEN h.i = 1 THEN $13::bigint ELSE 0 END LIMIT $14::bigint
     ) c
     ORDER BY c.started_at DESC, c.id DESC LIMIT $14::bigint
