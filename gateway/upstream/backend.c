@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define EARLY_BACKOFF_US (4 * BACKOFF_FIRST_US)
 #define TICK_US (100 * INT64_C(1000))
 /* The service keeps the deadline itself and says so better: ours is the fallback. */
 #define DEADLINE_GRACE_US (200 * INT64_C(1000))
@@ -217,6 +218,23 @@ static bool connect_endpoint(struct upstream *upstream, struct endpoint *endpoin
     return connecting;
 }
 
+/* Nobody is there. Who went only just now may be back before its backoff is over: in a rolling
+ * restart the next one goes as soon as another thread of ours has found it. How often that is tried
+ * is bounded by the backoff, which each failure doubles. True when an attempt is under way. */
+static bool knock_early(struct upstream *upstream, int64_t now)
+{
+    bool connecting = false;
+
+    for (unsigned i = 0; i < upstream->endpoint_count; i++) {
+        struct endpoint *endpoint = upstream->endpoints[i];
+        if (endpoint->backoff_us > 0 && endpoint->backoff_us <= EARLY_BACKOFF_US) {
+            endpoint->not_before_us = 0;
+            connecting |= connect_endpoint(upstream, endpoint, upstream->options.connections, now);
+        }
+    }
+    return connecting;
+}
+
 /* The one with the fewest calls; one that does not serve only when there is no other. */
 static struct channel *least_busy(struct upstream *upstream, bool *ret_any_ready)
 {
@@ -300,7 +318,7 @@ void upstream_dispatch(struct upstream_call *call)
         channel_start_call(connection, call);
         return;
     }
-    hope = hope || (any_ready && open_more(upstream));
+    hope = hope || (any_ready && open_more(upstream)) || (!any_ready && knock_early(upstream, now));
     if (hope && upstream->pending_count < upstream->options.max_pending) {
         call->queued_us = now;
         TAILQ_INSERT_TAIL(&upstream->pending, call, link);
@@ -346,7 +364,8 @@ void upstream_on_connect_failed(struct upstream *upstream)
         return;
     bool hope = resolve_refresh(upstream, true) || is_connecting(upstream);
     least_busy(upstream, &any_ready);
-    if (hope || any_ready)
+    if (hope || any_ready ||
+        (upstream->pending_count && knock_early(upstream, upstream_now(upstream))))
         return;
     while (upstream->pending_count)
         fail_unplaced(take_pending(upstream), false);

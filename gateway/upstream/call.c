@@ -437,12 +437,14 @@ void call_on_stream_close(struct upstream_call *call, uint32_t error_code)
 
     /* A server that stops cancels what it had accepted but not yet begun; gRPC has no word for "not
      * begun", so only reads are asked again. */
-    if (call->status_seen && call->grpc_status == ERR_CANCELLED && !call->headers_seen &&
-        call->connection->state == DRAINING) {
-        if (!call->request.is_read || !call_retry(call))
+    if (call->status_seen && call->grpc_status == ERR_CANCELLED && !call->headers_seen) {
+        if (call->request.is_read && call_retry(call))
+            return; /* its GOAWAY may still be on its way */
+        if (call->connection->state == DRAINING) {
             call_fail(call, ERR_UNAVAILABLE, NULL, "The %s service is being restarted",
                       upstream->name);
-        return;
+            return;
+        }
     }
     if (call->status_seen) {
         status_read(call->grpc_status, call->message.data, call->message.length,
