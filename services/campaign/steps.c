@@ -245,11 +245,13 @@ static struct pg_owner owner_of(const struct many *many)
 {
     struct pg_owner owner = {0};
 
+    for (size_t i = 0; i < many->count && !owner.trace.tracer; i++) /* a span has one parent */
+        owner.trace = rpc_call_owner(many->steps[i]->request->call)->trace;
     for (size_t i = 0; i < many->count; i++) {
         int64_t deadline_us = rpc_call_owner(many->steps[i]->request->call)->deadline_us;
 
         if (!deadline_us)
-            return (struct pg_owner){0};
+            return (struct pg_owner){.trace = owner.trace};
         if (deadline_us > owner.deadline_us)
             owner.deadline_us = deadline_us;
     }

@@ -462,7 +462,7 @@ def test_upload_in_a_terminal_shows_progress(terminal, campaign, tmp_path):
     assert shown.end() == OK
     text = shown.output.decode()
     assert "100 %" in text and "█" in text and "the rows are being stored" in text
-    assert text.rstrip().endswith("duplicates 0") and text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
+    assert text.rstrip().endswith("updated 0") and text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
 
 
 def test_upload_of_what_cannot_be(cli, campaign, tmp_path):

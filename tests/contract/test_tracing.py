@@ -42,7 +42,10 @@ def spans(collector, trace, count, caller):
     def whole():
         got = collector.of(trace)
         return len(got) >= count and {s.parent for s in got} - {s.id for s in got} == {caller}
-    wait_until(whole, what=f"{count} spans of {trace}")
+    try:
+        wait_until(whole, what=f"{count} spans of {trace}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; the caller is {caller}, there came {collector.of(trace)}") from None
     return collector.of(trace)
 
 

@@ -20,5 +20,5 @@ FROM (
       AND (started_at, id) < (coalesce($9::timestamptz, 'infinity'), coalesce($10::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
     ORDER BY started_at DESC, id DESC
     LIMIT 1000) p
-    LEFT JOIN call_metrics m ON m.call_id = p.id
+    LEFT JOIN call_metrics m ON m.call_id = p.id AND m.started_at = p.started_at
 ORDER BY p.started_at DESC, p.id DESC

@@ -5,7 +5,7 @@ WITH times AS (
     SELECT c.status, c.outcome, c.started_at, c.ended_at, m.avg_eou_latency, m.cost_total
     FROM times t
     JOIN calls c ON c.started_at >= least(t.today - interval '1 day', t.recent)
-    LEFT JOIN call_metrics m ON m.call_id = c.id
+    LEFT JOIN call_metrics m ON m.call_id = c.id AND m.started_at = c.started_at
     WHERE CASE $1::smallint WHEN 1 THEN c.company_id WHEN 2 THEN c.campaign_id ELSE c.skillbase_id END = $2::uuid
 ), whole AS (
     SELECT count(*) FILTER (WHERE status = 1) AS active_calls,

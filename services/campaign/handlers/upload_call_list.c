@@ -197,13 +197,16 @@ static bool check_options(struct rpc_call *call, struct upload *upload)
     return true;
 }
 
-static int64_t deadline_us(const struct upload *upload)
+static struct pg_owner asker(const struct upload *upload)
 {
     const struct clock *clock = loop_clock(upload->service->loop);
     int64_t limit_us = clock->monotonic_us(clock) + upload->service->upload_time_us;
-    int64_t asked_us = rpc_call_owner(upload->call)->deadline_us;
+    const struct pg_owner *call = rpc_call_owner(upload->call);
+    struct pg_owner owner = {.deadline_us = limit_us, .trace = call->trace};
 
-    return asked_us && asked_us < limit_us ? asked_us : limit_us;
+    if (call->deadline_us && call->deadline_us < limit_us)
+        owner.deadline_us = call->deadline_us;
+    return owner;
 }
 
 static void begin(struct rpc_call *call, const request_message *message)
@@ -245,6 +248,7 @@ static void begin(struct rpc_call *call, const request_message *message)
 static bool go(struct upload *upload, const char *region)
 {
     const request_message *request = upload->request;
+    struct pg_owner owner = asker(upload);
     struct err err = {0};
 
     upload->progress = progress_start(upload->service, upload->id, 0, &upload->figures);
@@ -254,13 +258,13 @@ static bool go(struct upload *upload, const char *region)
         return false;
     }
     if (request->respond_async) {
-        upload->deposit = deposit_open(upload->service, upload->id, deadline_us(upload),
+        upload->deposit = deposit_open(upload->service, upload->id, &owner,
                                        &deposit_handler, upload);
         if (!upload->deposit)
             err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
     } else {
         how_read(request, upload->service, region, &upload->how);
-        upload->intake = intake_open(upload->service, &upload->how.options, deadline_us(upload),
+        upload->intake = intake_open(upload->service, &upload->how.options, &owner,
                                      &intake_handler, upload, upload->arena, &err);
     }
     if (err_is_set(&err))

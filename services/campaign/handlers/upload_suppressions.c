@@ -162,7 +162,7 @@ static void on_checked(void *context, const struct pg_outcome *outcome)
         return;
     }
     upload->intake =
-        intake_open(upload->service, &options, rpc_call_owner(upload->call)->deadline_us,
+        intake_open(upload->service, &options, rpc_call_owner(upload->call),
                     &intake_handler, upload, upload->arena, &err);
     if (!upload->intake) {
         fail(upload, &err);

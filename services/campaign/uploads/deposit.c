@@ -52,11 +52,11 @@ static void on_queued(void *context, const struct pg_outcome *outcome);
 static void on_committed(void *context, const struct pg_outcome *outcome);
 
 struct deposit *deposit_open(struct campaign_service *service, const char *upload_id,
-                             int64_t deadline_us, const struct deposit_handler *handler,
+                             const struct pg_owner *asker, const struct deposit_handler *handler,
                              void *context)
 {
     struct deposit *deposit = calloc(1, sizeof(*deposit));
-    struct pg_owner owner = {.deadline_us = deadline_us};
+    struct pg_owner owner = {.deadline_us = asker->deadline_us, .trace = asker->trace};
 
     if (!deposit)
         return NULL;

@@ -14,9 +14,9 @@ struct deposit_handler {
     void (*on_failed)(void *context, const struct err *err); /* close it */
 };
 
-/* As intake_open(). upload_id and deadline_us likewise. */
+/* As intake_open(). asker likewise, never NULL; upload_id is copied. */
 struct deposit *deposit_open(struct campaign_service *service, const char *upload_id,
-                             int64_t deadline_us, const struct deposit_handler *handler,
+                             const struct pg_owner *asker, const struct deposit_handler *handler,
                              void *context);
 void deposit_close(struct deposit *deposit);
 /* Once before on_ready, else after each. False: memory is short. */

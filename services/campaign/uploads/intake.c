@@ -47,7 +47,7 @@ static void on_drained(void *context);
 static void on_copied(void *context, const struct pg_outcome *outcome);
 
 struct intake *intake_open(struct campaign_service *service, const struct upload_options *options,
-                           int64_t deadline_us, const struct intake_handler *handler, void *context,
+                           const struct pg_owner *asker, const struct intake_handler *handler, void *context,
                            struct arena *arena, struct err *err)
 {
     const struct clock *clock = loop_clock(service->loop);
@@ -68,10 +68,11 @@ struct intake *intake_open(struct campaign_service *service, const struct upload
     intake->is_busy = true;
     /* A COPY lasts as long as its data come: without a deadline it would have that of a statement.
      */
-    struct pg_owner owner = {
-        .deadline_us =
-            deadline_us ? deadline_us : clock->monotonic_us(clock) + service->upload_time_us,
-    };
+    struct pg_owner owner = {.deadline_us = clock->monotonic_us(clock) + service->upload_time_us};
+    if (asker && asker->deadline_us)
+        owner.deadline_us = asker->deadline_us;
+    if (asker)
+        owner.trace = asker->trace;
 
     pg_session_open(service->pool, &owner, on_session, intake);
     return intake;

@@ -231,7 +231,7 @@ static void on_taken(void *context, const struct pg_outcome *outcome)
     jobs->running++;
     LIST_INSERT_HEAD(&jobs->list, job, link);
     job->intake =
-        intake_open(job->service, &job->how.options, 0, &intake_handler, job, job->arena, &err);
+        intake_open(job->service, &job->how.options, NULL, &intake_handler, job, job->arena, &err);
     if (!job->intake)
         on_failed(job, &err);
     else
