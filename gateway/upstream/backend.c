@@ -3,9 +3,9 @@
  *
  * The happy path: upstream_call_start → upstream_dispatch finds the ready connection with the
  * fewest calls → stream → on_done. No connection yet: one is opened to every address and the call
- * waits, at most until the last attempt has failed. All addresses failed lately: the call fails at
- * once (503), and the next attempt comes with the first call after the backoff: an outage costs one
- * connect per backoff, however many clients ask. */
+ * waits. All attempts fail: they are repeated after a backoff, while somebody waits, and the call
+ * fails (503) at the first one that fails after half a second. An outage costs one connect per
+ * backoff and address, however many clients ask. */
 #include "gateway/upstream/internal.h"
 
 #include "gateway/policy/problem.h"
@@ -13,7 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define EARLY_BACKOFF_US (4 * BACKOFF_FIRST_US)
+/* How long a call waits for a service that cannot be reached: one that is being restarted is back
+ * before that, and each thread of ours finds out by itself. */
+#define PATIENCE_US (500 * INT64_C(1000))
 #define TICK_US (100 * INT64_C(1000))
 /* The service keeps the deadline itself and says so better: ours is the fallback. */
 #define DEADLINE_GRACE_US (200 * INT64_C(1000))
@@ -165,6 +167,16 @@ again:
     }
 }
 
+static bool connect_endpoint(struct upstream *upstream, struct endpoint *endpoint, unsigned wanted,
+                             int64_t now);
+
+/* Calls wait, and nothing is under way for them: to every address whose backoff is over. */
+static void try_again(struct upstream *upstream, int64_t now)
+{
+    for (unsigned i = 0; i < upstream->endpoint_count; i++)
+        connect_endpoint(upstream, upstream->endpoints[i], upstream->options.connections, now);
+}
+
 static void on_tick(void *context)
 {
     struct upstream *upstream = context;
@@ -182,6 +194,8 @@ static void on_tick(void *context)
         }
     }
     check_calls(upstream, now);
+    if (upstream->pending_count && !connecting)
+        try_again(upstream, now);
     upstream_dispatch_pending(upstream); /* some connection may have room again */
     if (!TAILQ_EMPTY(&upstream->calls) || connecting)
         return;
@@ -214,23 +228,6 @@ static bool connect_endpoint(struct upstream *upstream, struct endpoint *endpoin
             break;
         }
         connecting = true;
-    }
-    return connecting;
-}
-
-/* Nobody is there. Who went only just now may be back before its backoff is over: in a rolling
- * restart the next one goes as soon as another thread of ours has found it. How often that is tried
- * is bounded by the backoff, which each failure doubles. True when an attempt is under way. */
-static bool knock_early(struct upstream *upstream, int64_t now)
-{
-    bool connecting = false;
-
-    for (unsigned i = 0; i < upstream->endpoint_count; i++) {
-        struct endpoint *endpoint = upstream->endpoints[i];
-        if (endpoint->backoff_us > 0 && endpoint->backoff_us <= EARLY_BACKOFF_US) {
-            endpoint->not_before_us = 0;
-            connecting |= connect_endpoint(upstream, endpoint, upstream->options.connections, now);
-        }
     }
     return connecting;
 }
@@ -318,8 +315,9 @@ void upstream_dispatch(struct upstream_call *call)
         channel_start_call(connection, call);
         return;
     }
-    hope = hope || (any_ready && open_more(upstream)) || (!any_ready && knock_early(upstream, now));
-    if (hope && upstream->pending_count < upstream->options.max_pending) {
+    if (any_ready && !hope)
+        hope = open_more(upstream);
+    if ((hope || !any_ready) && upstream->pending_count < upstream->options.max_pending) {
         call->queued_us = now;
         TAILQ_INSERT_TAIL(&upstream->pending, call, link);
         upstream->pending_count++;
@@ -358,15 +356,15 @@ void upstream_dispatch_pending(struct upstream *upstream)
 
 void upstream_on_connect_failed(struct upstream *upstream)
 {
+    int64_t impatient = upstream_now(upstream) - PATIENCE_US;
     bool any_ready;
 
     if (upstream->closing)
         return;
     bool hope = resolve_refresh(upstream, true) || is_connecting(upstream);
     least_busy(upstream, &any_ready);
-    if (hope || any_ready ||
-        (upstream->pending_count && knock_early(upstream, upstream_now(upstream))))
+    if (hope || any_ready)
         return;
-    while (upstream->pending_count)
+    while (upstream->pending_count && TAILQ_FIRST(&upstream->pending)->queued_us <= impatient)
         fail_unplaced(take_pending(upstream), false);
 }

@@ -97,7 +97,8 @@ void call_init(struct upstream_call *call, struct upstream *upstream,
     call->context = context;
     call->request = *request;
     call->half_closed = !request->streaming;
-    call->blocked = call->writable = call->retried = call->finished = call->busy = false;
+    call->blocked = call->writable = call->finished = call->busy = false;
+    call->retries = 0;
     call->deferred = call->is_watch = call->paused = false;
     call->deadline_us = request->timeout_us ? upstream_now(upstream) + request->timeout_us : 0;
     copy_text(call->request_id, sizeof(call->request_id), request->request_id);
@@ -256,7 +257,7 @@ static void end_span(const struct upstream_call *call, enum err_code code)
         {"rpc.service", service, 0},
         {"rpc.method", slash ? slash + 1 : name, 0},
         {"rpc.grpc.status_code", NULL, (int64_t)code},
-        {"dialplane.retried", NULL, call->retried},
+        {"dialplane.retried", NULL, call->retries},
     };
     const struct trace_end end = {
         .kind = TRACE_CLIENT,
@@ -340,13 +341,17 @@ void upstream_call_cancel(struct upstream_call *call)
         call_recycle(call);
 }
 
+/* Two instances that are restarted one after the other may refuse the same call. */
+#define RETRIES_MOST 2
+
 bool call_retry(struct upstream_call *call)
 {
-    if (call->retried || call->headers_seen || call->request.streaming || call->is_watch)
+    if (call->retries == RETRIES_MOST || call->headers_seen || call->request.streaming ||
+        call->is_watch)
         return false;
     call_unlink(call);
     reset_answer(call);
-    call->retried = true;
+    call->retries++;
     call->upstream->stats.retries++;
     upstream_dispatch(call);
     return true;

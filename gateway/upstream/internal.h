@@ -15,7 +15,7 @@
 
 #define ENDPOINTS_MAX 64
 #define BACKOFF_FIRST_US (100 * INT64_C(1000))
-#define BACKOFF_LAST_US (5 * TIME_US_PER_SECOND)
+#define BACKOFF_LAST_US (200 * INT64_C(1000)) /* attempts are made only while somebody asks */
 #define PING_TIMEOUT_US (5 * TIME_US_PER_SECOND)
 #define STREAM_ID_LAST (INT32_C(1) << 30)
 #define SEND_LOW_WATER (64 * 1024)
@@ -104,7 +104,8 @@ struct upstream_call {
     size_t sent;    /* of prefix and message */
     struct buf out; /* streaming: framed messages */
     bool is_watch;  /* see channel.watch */
-    bool half_closed, blocked, writable, headers_sent, retried, deferred;
+    bool half_closed, blocked, writable, headers_sent, deferred;
+    uint8_t retries;
     /* coming in */
     uint8_t prefix[5];
     unsigned prefix_length;

@@ -258,14 +258,14 @@ static bool go(struct upload *upload, const char *region)
         return false;
     }
     if (request->respond_async) {
-        upload->deposit = deposit_open(upload->service, upload->id, &owner,
-                                       &deposit_handler, upload);
+        upload->deposit =
+            deposit_open(upload->service, upload->id, &owner, &deposit_handler, upload);
         if (!upload->deposit)
             err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
     } else {
         how_read(request, upload->service, region, &upload->how);
-        upload->intake = intake_open(upload->service, &upload->how.options, &owner,
-                                     &intake_handler, upload, upload->arena, &err);
+        upload->intake = intake_open(upload->service, &upload->how.options, &owner, &intake_handler,
+                                     upload, upload->arena, &err);
     }
     if (err_is_set(&err))
         fail(upload, &err);

@@ -161,9 +161,8 @@ static void on_checked(void *context, const struct pg_outcome *outcome)
         fail_unknown(upload);
         return;
     }
-    upload->intake =
-        intake_open(upload->service, &options, rpc_call_owner(upload->call),
-                    &intake_handler, upload, upload->arena, &err);
+    upload->intake = intake_open(upload->service, &options, rpc_call_owner(upload->call),
+                                 &intake_handler, upload, upload->arena, &err);
     if (!upload->intake) {
         fail(upload, &err);
         return;

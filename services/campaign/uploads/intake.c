@@ -47,8 +47,8 @@ static void on_drained(void *context);
 static void on_copied(void *context, const struct pg_outcome *outcome);
 
 struct intake *intake_open(struct campaign_service *service, const struct upload_options *options,
-                           const struct pg_owner *asker, const struct intake_handler *handler, void *context,
-                           struct arena *arena, struct err *err)
+                           const struct pg_owner *asker, const struct intake_handler *handler,
+                           void *context, struct arena *arena, struct err *err)
 {
     const struct clock *clock = loop_clock(service->loop);
     struct intake *intake = calloc(1, sizeof(*intake));

@@ -24,13 +24,12 @@ struct intake_handler {
     void (*on_failed)(void *context, const struct err *err);
 };
 
-/* NULL with err: an option is wrong (violations in `arena`), or memory is short. asker: its deadline
- * is for the whole upload (none: as long as an upload may take), and the statements stand below its
- * span; NULL: a job of our own. Callbacks never come from inside this call. */
+/* NULL with err: an option is wrong (violations in `arena`), or memory is short. asker: its
+ * deadline is for the whole upload (none: as long as an upload may take), and the statements stand
+ * below its span; NULL: a job of our own. Callbacks never come from inside this call. */
 struct intake *intake_open(struct campaign_service *service, const struct upload_options *options,
                            const struct pg_owner *asker, const struct intake_handler *handler,
-                           void *context,
-                           struct arena *arena, struct err *err);
+                           void *context, struct arena *arena, struct err *err);
 /* No handler is called any more. What is under way ends by itself, then the session is closed,
  * which rolls back what is not committed. NULL is allowed. */
 void intake_close(struct intake *intake);

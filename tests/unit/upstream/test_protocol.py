@@ -151,7 +151,7 @@ def test_trailers_only_and_strange_statuses(ask):
     problem(ask(lambda connection, stream_id, number: connection.send_headers(stream_id, [(":status", "503")], end_stream=True)), 503)
 
 
-def test_refused_streams_are_sent_once_more(ask, raw, reply):
+def test_refused_streams_are_sent_twice_more(ask, raw, reply):
     def refuse_first(connection, stream_id, number):
         if number == 1:
             connection.reset_stream(stream_id, REFUSED)
@@ -160,7 +160,7 @@ def test_refused_streams_are_sent_once_more(ask, raw, reply):
 
     assert ask(refuse_first).status_code == 200 and raw.requests == 2
     problem(ask(lambda connection, stream_id, number: connection.reset_stream(stream_id, REFUSED)), 503)
-    assert raw.requests == 2  # no storm
+    assert raw.requests == 3  # no storm: two instances that are restarted one after the other may each refuse it
     problem(ask(lambda connection, stream_id, number: connection.reset_stream(stream_id, h2.errors.ErrorCodes.INTERNAL_ERROR)), 502)
     assert raw.requests == 1
 
