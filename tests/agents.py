@@ -230,6 +230,15 @@ def same_figures(got, expected):
             assert got[key] == value, f"{key}: {got[key]} is not {value}"
 
 
+def same_aggregates(got, expected):
+    """The same, but for percentiles over calls, which come from a histogram: at most 2 % off."""
+    percentiles = ("p50_eou_latency", "p95_eou_latency", "p99_eou_latency")
+    same_figures(got, {key: value for key, value in expected.items() if key not in percentiles})
+    for key in percentiles:
+        value = expected[key]
+        assert got[key] is None if value is None else math.isclose(got[key], value, rel_tol=0.02), f"{key}: {got[key]} is not {value}"
+
+
 def aggregate(calls, total_cost_places=6):
     """What GET /metrics must say of these calls: dicts with status, outcome, duration, turns, metrics (None while active), started."""
     ended = [c for c in calls if c["status"] != "active"]

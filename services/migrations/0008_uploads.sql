@@ -123,11 +123,12 @@ create or replace view campaign_details as
 
 create or replace view call_task_details as
     select t.id, t.campaign_id, t.phone_number, d.contact_name, d.contact_data, t.state, t.attempt_count,
-           coalesce(a.dialed_at, t.last_attempt_at) as last_attempt_at,
+           coalesce(l.dialed_at, a.dialed_at, t.last_attempt_at) as last_attempt_at,
            case when t.waiting or t.ready and t.state = 'retry' then t.ready_at end as next_attempt_at,
            t.call_id, t.outcome, a.error_message, t.priority, t.timezone, t.created_at, t.updated_at, d.phone_text
     from call_tasks t
         join call_task_contacts d on d.task_id = t.id
+        left join live_calls l on l.call_id = t.call_id
         left join call_attempts a on a.call_id = t.call_id;
 
 -- What an Upload message is made of, in the order of enum upload_column (services/campaign/uploads/rows.h).

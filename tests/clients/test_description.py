@@ -38,7 +38,7 @@ def typed(document):
                          f"{json.dumps(body['example'])};")
         for status, answer in operation["responses"].items():
             media = answer.get("content", {}).get("application/json")
-            if media and re.fullmatch("2..", status):
+            if media and "example" in media and re.fullmatch("2..", status):
                 lines.append(f'export const {name}Answer: operations["{name}"]["responses"][{status}]["content"]["application/json"] = '
                              f"{json.dumps(media['example'])};")
     return "\n".join(lines) + "\n"

@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "contract"))
 
-from agents import Rpc, aggregate, figures, psql, same_figures, seconds_between  # noqa: E402
+from agents import Rpc, aggregate, figures, psql, same_aggregates, same_figures, seconds_between  # noqa: E402
 from clients import walk  # noqa: E402
 from conftest import PRESET, ROOT, SAMPLES, wait_until  # noqa: E402
 from test_live import FORMS, Watcher, plain  # noqa: E402
@@ -149,7 +149,7 @@ def test_flow(platform, api, analytics, agent, tmp_path):
     for filters in ({}, {"outcome": "success"}, {"status": "failed"}, {"status": "completed", "outcome": "voicemail"}):
         some = [c for c in calls if all(c[k] == v for k, v in filters.items())]
         got = api.ok("GET", "/api/analytics/metrics", params={"campaign_id": campaign["id"], "skillbase_id": skillbase["id"], "company_id": company["id"], **filters})
-        same_figures(got, aggregate(some))
+        same_aggregates(got, aggregate(some))
         assert len(all_calls(api, campaign_id=campaign["id"], **filters)) == len(some)
         series = api.ok("GET", "/api/analytics/metrics/timeseries", params={"campaign_id": campaign["id"], **filters})["points"]
         assert sum(p["total_calls"] for p in series) == len(some)
