@@ -6,37 +6,12 @@
 #include <string.h>
 
 #define COMMON_LIMIT 24
+#define AUTH_SETTINGS 7
 
-static size_t common_settings(const struct service *service, struct service_settings *s,
-                              struct app_setting out[COMMON_LIMIT])
+/* Who may call. */
+static void auth_settings(struct service_settings *s, struct app_setting out[AUTH_SETTINGS])
 {
     const struct app_setting settings[] = {
-        {.name = "database-url",
-         .kind = APP_TEXT,
-         .secret = true,
-         .ret_value = &s->database_url,
-         .help = "PostgreSQL, as postgresql://USER:PASSWORD@HOST:PORT/NAME or key=value pairs; "
-                 "better given as the variable, which no process list shows"},
-        {.name = "listen",
-         .kind = APP_TEXT,
-         .own = true,
-         .default_text = service->default_listen,
-         .ret_value = &s->listen,
-         .help = "where gRPC is served: HOST:PORT (port 0 takes a free one) or unix:PATH, or a "
-                 "comma list"},
-        {.name = "metrics-listen",
-         .kind = APP_TEXT,
-         .own = true,
-         .default_text = service->default_metrics_listen,
-         .ret_value = &s->metrics_listen,
-         .help = "where /metrics and /healthz are served: HOST:PORT, or \"off\""},
-        {.name = "allow-insecure",
-         .kind = APP_BOOL,
-         .default_text = "false",
-         .ret_value = &s->allow_insecure,
-         .help =
-             "listen on addresses that are not loopback although nothing is encrypted, and with "
-             "--auth off nobody is asked who they are"},
         {.name = "auth",
          .kind = APP_TEXT,
          .default_text = "off",
@@ -77,6 +52,41 @@ static size_t common_settings(const struct service *service, struct service_sett
          .maximum = 1000000,
          .ret_value = &s->auth_cache,
          .help = "verified tokens that are remembered, up to 4 KB each; 0 to 1000000"},
+    };
+    _Static_assert(sizeof(settings) / sizeof(settings[0]) == AUTH_SETTINGS, "count AUTH_SETTINGS");
+    memcpy(out, settings, sizeof(settings));
+}
+
+static size_t common_settings(const struct service *service, struct service_settings *s,
+                              struct app_setting out[COMMON_LIMIT])
+{
+    const struct app_setting settings[] = {
+        {.name = "database-url",
+         .kind = APP_TEXT,
+         .secret = true,
+         .ret_value = &s->database_url,
+         .help = "PostgreSQL, as postgresql://USER:PASSWORD@HOST:PORT/NAME or key=value pairs; "
+                 "better given as the variable, which no process list shows"},
+        {.name = "listen",
+         .kind = APP_TEXT,
+         .own = true,
+         .default_text = service->default_listen,
+         .ret_value = &s->listen,
+         .help = "where gRPC is served: HOST:PORT (port 0 takes a free one) or unix:PATH, or a "
+                 "comma list"},
+        {.name = "metrics-listen",
+         .kind = APP_TEXT,
+         .own = true,
+         .default_text = service->default_metrics_listen,
+         .ret_value = &s->metrics_listen,
+         .help = "where /metrics and /healthz are served: HOST:PORT, or \"off\""},
+        {.name = "allow-insecure",
+         .kind = APP_BOOL,
+         .default_text = "false",
+         .ret_value = &s->allow_insecure,
+         .help =
+             "listen on addresses that are not loopback although nothing is encrypted, and with "
+             "--auth off nobody is asked who they are"},
         {.name = "read-connections",
          .kind = APP_INT,
          .default_text = "2",
@@ -140,11 +150,13 @@ static size_t common_settings(const struct service *service, struct service_sett
          .help = "bring the database's schema up to date and exit"},
     };
     size_t count = sizeof(settings) / sizeof(settings[0]);
-    _Static_assert(sizeof(settings) / sizeof(settings[0]) + APP_TRACE_SETTINGS <= COMMON_LIMIT,
+    _Static_assert(sizeof(settings) / sizeof(settings[0]) + AUTH_SETTINGS + APP_TRACE_SETTINGS <=
+                       COMMON_LIMIT,
                    "raise COMMON_LIMIT");
     memcpy(out, settings, sizeof(settings));
-    app_trace_settings(out + count, &s->trace);
-    return count + APP_TRACE_SETTINGS;
+    auth_settings(s, out + count);
+    app_trace_settings(out + count + AUTH_SETTINGS, &s->trace);
+    return count + AUTH_SETTINGS + APP_TRACE_SETTINGS;
 }
 
 static void check_auth(const struct service *service, const struct service_settings *settings)
