@@ -176,8 +176,8 @@ def test_wrong_tokens(closed, issuer):
         for name, (token, reason) in wrong_tokens(issuer).items():
             answer = client.get("/api/companies", headers=bearer(token))
             assert answer.status_code == 401, (name, answer.text)
-            assert answer.headers["www-authenticate"] == 'Bearer realm="dialplane"'
             problem = check_problem(answer)
+            assert answer.headers["www-authenticate"].startswith('Bearer realm="dialplane", error="invalid_token", error_description="'), name
             assert problem["code"] == "UNAUTHENTICATED" and problem["reason"] == reason, (name, problem)
             assert not any(len(part) > 4 and part in answer.text for part in token.split(".")), name
             if len(token) < 4000:
@@ -185,7 +185,8 @@ def test_wrong_tokens(closed, issuer):
                     rpc.call("dialplane.v1.CompanyService/ListCompanies", metadata=[("authorization", f"Bearer {token}")])
                 assert caught.value.code() == CODE.UNAUTHENTICATED and rpc.reason(caught.value) == reason, name
         for headers in ({}, {"Authorization": ""}):
-            assert check_problem(client.get("/api/companies", headers=headers))["reason"] == "TOKEN_MISSING"
+            answer = client.get("/api/companies", headers=headers)
+            assert check_problem(answer)["reason"] == "TOKEN_MISSING" and answer.headers["www-authenticate"] == 'Bearer realm="dialplane"'
         for value in ("Basic dTpw", "Bearer", issuer.token("platform")):
             assert check_problem(client.get("/api/companies", headers={"Authorization": value}))["reason"] in ("TOKEN_MALFORMED", "TOKEN_MISSING")
         two = [("Authorization", f"Bearer {issuer.token('platform')}")] * 2
@@ -195,9 +196,11 @@ def test_wrong_tokens(closed, issuer):
         assert wrong.status_code == 401 and not check_problem(wrong)["errors"]
         # in an address it is refused, by name and not by value
         token = issuer.token("platform")
-        for parameter in ("token", "access_token"):
-            answer = client.get("/api/companies", params={parameter: token})
-            assert answer.status_code in (400, 401) and token not in answer.text
+        for parameter in ("token", "access_token", "Api_Key"):
+            for headers in ({}, bearer(token)):
+                answer = client.get("/api/companies", params={"limit": 1, parameter: token}, headers=headers)
+                assert answer.status_code == 400 and check_problem(answer)["reason"] == "TOKEN_IN_URL" and token not in answer.text
+                assert 'error="invalid_request"' in answer.headers["www-authenticate"]
     for process in ("gateway", "skillbase"):
         assert issuer.token("platform").split(".")[0] not in closed.log(f"dialplane-{process}")
 
