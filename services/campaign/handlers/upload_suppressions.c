@@ -116,12 +116,13 @@ static void begin(struct rpc_call *call, const request_message *message)
         return;
     }
     struct pg_params params = {.arena = upload->arena};
+    struct pg_owner owner = {.identity = rpc_call_owner(call)->identity};
 
     rpc_call_set_state(call, upload);
     param_scope(&params, call);
     pg_param_text(&params, upload->company_id);
     upload->is_checking = true;
-    pg_read(upload->service->pool, NULL, &sql_check_company, &params, on_checked, upload);
+    pg_read(upload->service->pool, &owner, &sql_check_company, &params, on_checked, upload);
 }
 
 static void take_piece(struct upload *upload, struct str piece)
