@@ -138,3 +138,9 @@ bool secret_names_match(const struct secret_names *names, struct str key)
         free(folded);
     return is_secret;
 }
+
+bool secret_is_label(struct str key)
+{
+    return str_equal_cstr(key, "name") || str_equal_cstr(key, "key") ||
+           str_equal_cstr(key, "header");
+}

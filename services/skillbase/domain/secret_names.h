@@ -29,4 +29,7 @@ void secret_names_free(struct secret_names *names);
 /* Linear in the length of the key times that of the patterns. */
 bool secret_names_match(const struct secret_names *names, struct str key);
 
+/* Whether a member so called says what the member `value` beside it is: name, key, header. */
+bool secret_is_label(struct str key);
+
 #endif

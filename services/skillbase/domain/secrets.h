@@ -32,6 +32,7 @@ size_t secrets_find_marks(const struct secret_names *names,
                           struct violations *marks, struct violations *wrong);
 
 /* Puts what `stored` has in place of each "***" in `config`; its values are borrowed from then on.
+ * Configurations that have passed the rules. When the arena is exhausted, nothing more is restored.
  * Adds those for which there is nothing to `wrong`. What belongs together:
  *  - tools of one name; a tool of a new name belongs to the one stored tool that is gone and has all
  *    that it wants to keep;
