@@ -446,7 +446,7 @@ static void write_group(struct group *group)
     pg_param_int64_array(&columns.params, events.at, events.count);
     pg_param_int64_array(&columns.params, events.bytes, events.count);
     pg_param_bytes(&columns.params, bytes);
-    struct pg_owner owner = {0}; /* no deadline: the group is not one caller's */
+    struct pg_owner owner = pg_service; /* no deadline: the group is not one caller's */
     for (size_t i = 0; i < group->count && !owner.trace.tracer; i++) /* a span has one parent */
         owner.trace = rpc_call_owner(group->reports[i]->call)->trace;
     pg_write(ingest->service->pool, &owner, &sql_report_call_batches, &columns.params, on_written,

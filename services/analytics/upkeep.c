@@ -46,7 +46,7 @@ static void run(struct upkeep *upkeep, const struct pg_statement *statement, con
             pg_param_null(&params);
         else
             pg_param_int64(&params, values[i]);
-    pg_write(upkeep->service->pool, NULL, statement, &params, callback, upkeep);
+    pg_write(upkeep->service->pool, &pg_service, statement, &params, callback, upkeep);
 }
 
 /* The statement has ended: its number, or -1 when it failed (pg has logged why) or all is over. */

@@ -270,7 +270,8 @@ static void ask(struct claim_group *group)
     }
     group->ask_again = false;
     group->asking = asking;
-    pg_write(group->queue->service->pool, NULL, &sql_claim_tasks, &params, on_claimed, asking);
+    pg_write(group->queue->service->pool, &pg_service, &sql_claim_tasks, &params, on_claimed,
+             asking);
 }
 
 /* ---- Sharing ---- */

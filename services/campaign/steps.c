@@ -243,7 +243,7 @@ static size_t take_steps(struct many *many)
 /* Nobody waits any longer than the one who waits longest. */
 static struct pg_owner owner_of(const struct many *many)
 {
-    struct pg_owner owner = {0};
+    struct pg_owner owner = pg_service;
 
     for (size_t i = 0; i < many->count && !owner.trace.tracer; i++) /* a span has one parent */
         owner.trace = rpc_call_owner(many->steps[i]->request->call)->trace;
@@ -251,7 +251,7 @@ static struct pg_owner owner_of(const struct many *many)
         int64_t deadline_us = rpc_call_owner(many->steps[i]->request->call)->deadline_us;
 
         if (!deadline_us)
-            return (struct pg_owner){.trace = owner.trace};
+            return (struct pg_owner){.trace = owner.trace, .identity = owner.identity};
         if (deadline_us > owner.deadline_us)
             owner.deadline_us = deadline_us;
     }

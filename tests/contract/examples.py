@@ -127,6 +127,14 @@ def suppressions(tour, company):
     tour.do("DeleteSuppression", path={**where, "id": added["id"]})
 
 
+def audit(tour, company):
+    where = {"company_id": company["id"]}
+    query = {"kind": "skillbase", "action": "update"}
+    tour.do("ListAuditEntries", path=where, query=query)
+    tour.do("ExportAuditEntries", path=where, query=query)
+    tour.do("ExportAuditEntryLines", path=where, query=query)
+
+
 def prices(tour, company):
     where = {"company_id": company["id"]}
     list_of = {"stt_minute": 0.004, "llm_million_input_tokens": 0.05, "llm_million_output_tokens": 0.08, "tts_thousand_characters": 0.015,
@@ -268,6 +276,7 @@ def run(platform, api, document, unique=None):
     tour = Tour(platform, api, document, f"-{uuid.uuid4().hex[:12]}" if unique is None else unique)
     company = companies(tour)
     skillbase = skillbases(tour, company)
+    audit(tour, company)
     suppressions(tour, company)
     prices(tour, company)
     campaign = campaigns(tour, company, skillbase)

@@ -1,5 +1,6 @@
 set(skillbase_dir ${CMAKE_CURRENT_LIST_DIR}/skillbase)
 dialplane_unit_test(skillbase_domain SOURCES ${skillbase_dir}/test_domain.c LINK skillbase_domain)
+dialplane_unit_test(skillbase_secrets SOURCES ${skillbase_dir}/test_secrets.c LINK skillbase_domain)
 dialplane_unit_test(skillbase_paging SOURCES ${skillbase_dir}/test_paging.c LINK dialplane_service)
 
 # The whole service over gRPC, on a PostgreSQL of its own.

@@ -24,8 +24,9 @@ void connection_init(struct connection *connection, struct pg_pool *pool, enum c
     connection->pool = pool;
     connection->kind = kind;
     connection->state = CONNECTION_CLOSED;
-    /* A batch's most: a timeout and its Sync, PREPARE and query of each unit, the Sync. */
-    connection->step_capacity = 2 * pool->batch_limit + 4;
+    /* A batch's most: a timeout and its Sync, the PREPARE of the identity, identity, PREPARE and
+     * query of each unit, the Sync. */
+    connection->step_capacity = 3 * pool->batch_limit + 5;
     connection->steps = xcalloc(connection->step_capacity, sizeof(*connection->steps));
 }
 
@@ -52,6 +53,7 @@ static void connection_close(struct connection *connection)
     if (connection->prepared_count)
         memset(connection->prepared, PREPARED_NO, connection->prepared_count);
     connection->timeout_ms = 0;
+    connection->identity.is_known = false;
     connection->in_transaction = false;
     connection->stale = false;
     connection->sent = connection->runs_slow = false;

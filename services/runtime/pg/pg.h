@@ -136,6 +136,26 @@ struct pg_outcome {
 };
 typedef void pg_callback(void *context, const struct pg_outcome *outcome);
 
+/* As whom a statement runs. */
+enum pg_authority {
+    PG_AS_NOBODY,  /* forgotten: refused INTERNAL, and logged */
+    PG_AS_COMPANY, /* one company: no row of another one is seen or changed */
+    PG_AS_SERVICE, /* every company: who works across them, and work of our own */
+};
+
+/* Who asks. The server is told before the statement, on the same connection, in these settings of
+ * the session, which are empty where there is nothing to say:
+ *   dialplane.company     the company to which the statement is confined
+ *   dialplane.actor, dialplane.address, dialplane.request_id     of writes and sessions only
+ * Triggers read them with current_setting('dialplane.actor', true). The strings are copied. */
+struct pg_identity {
+    enum pg_authority authority;
+    const char *company_id; /* as text; of PG_AS_COMPANY */
+    const char *actor;      /* the principal's subject; NULL: nobody, work of our own */
+    const char *address;    /* where the client is; NULL: not known */
+    const char *request_id; /* NULL: none */
+};
+
 /* Whose work it is. A unit whose owner says is_dead() is dropped while it waits (the callback gets
  * CANCELLED). */
 struct pg_owner {
@@ -143,12 +163,17 @@ struct pg_owner {
     bool (*is_dead)(const void *owner); /* may be NULL */
     const void *owner;
     struct trace_parent trace; /* the span that its statements stand below; zero: none */
+    struct pg_identity identity;
 };
+
+/* Work of our own, for every company, that nobody waits for: upkeep, and what serves many callers
+ * in one statement. Never for a caller's own request, which has rpc_call_owner(). */
+extern const struct pg_owner pg_service;
 
 /* One SELECT, in a read-only session: a statement that writes or locks rows is refused by the
  * server (25006). Retried once by itself on another connection when its connection was lost or a
  * neighbour in the batch failed. The callback always comes, exactly once, never before this
- * returns. */
+ * returns. An owner of NULL is nobody. */
 void pg_read(struct pg_pool *pool, const struct pg_owner *owner,
              const struct pg_statement *statement, const struct pg_params *params,
              pg_callback *callback, void *context);
@@ -159,8 +184,8 @@ void pg_write(struct pg_pool *pool, const struct pg_owner *owner,
               pg_callback *callback, void *context);
 
 /* A connection for oneself: interactive transactions and COPY. Statements of a session run in
- * order; each callback may start the next. Whoever has it must close it; closing inside an open
- * transaction rolls back. */
+ * order, all as its owner; each callback may start the next. Whoever has it must close it; closing
+ * inside an open transaction rolls back. */
 struct pg_session;
 typedef void pg_session_callback(void *context, struct pg_session *session, const struct err *err);
 void pg_session_open(struct pg_pool *pool, const struct pg_owner *owner,

@@ -40,6 +40,7 @@ struct pg_pool *pg_pool_new(struct loop *loop, const struct pg_options *options)
                                      ? (uint32_t)((timeout_us + 999) / 1000)
                                      : UINT32_C(86400000);
     entropy_init_system(&pool->entropy);
+    statements_find(&pool->statements, &identity_statement, &pool->identity_slot, NULL);
 
     const unsigned counts[CONNECTION_KINDS] = {
         or_default(options->read_connections, 2),
@@ -142,7 +143,8 @@ bool pool_accepts(struct pg_pool *pool, struct unit *unit, const struct pg_param
     if (params && params->has_nul)
         return err_set(err, ERR_INVALID_ARGUMENT, NULL,
                        "a text contains the character U+0000, which cannot be stored");
-    if (!statements_find(&pool->statements, unit->statement, &unit->slot, err))
+    if (!identity_check(&unit->owner.identity, unit->statement->name, err) ||
+        !statements_find(&pool->statements, unit->statement, &unit->slot, err))
         return false;
     unit->pool = pool;
     return true;

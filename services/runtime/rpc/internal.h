@@ -122,7 +122,8 @@ struct rpc_call {
     struct pg_owner owner;
     int64_t started_us;
     const char *request_id;
-    struct str authorization; /* of the metadata: only while the call begins */
+    struct str authorization;   /* of the metadata: only while the call begins */
+    const char *client_address; /* as the gateway says it; NULL: it did not */
     struct principal principal;
     struct trace_span span;
     char trace_id[TRACE_ID_TEXT_SIZE];
@@ -216,8 +217,9 @@ void rpc_put_details(const struct err *err, struct buf *out);
 const ProtobufCMessage *rpc_request_read(struct rpc_call *call, grpc_byte_buffer *bytes,
                                          struct arena *arena, size_t limit, struct err *err);
 
-/* access.c: who is asking, and whether the method is for them. Fills call->principal; false: err
- * says UNAUTHENTICATED or PERMISSION_DENIED. */
+/* access.c: who is asking, and whether the method is for them. Fills call->principal, and the
+ * identity of call->owner, as which its statements run; false: err says UNAUTHENTICATED or
+ * PERMISSION_DENIED. */
 bool rpc_access_allow(struct rpc_call *call, struct err *err);
 
 /* metadata.c */

@@ -1,0 +1,106 @@
+/* Who asks: the server is told in settings of the session, which row-level security and the
+ * triggers of the audit log read.
+ *
+ * They are set for the session and not for the transaction, so that a connection that serves the
+ * same company, or work of our own, again and again says it once. What makes that safe:
+ *   - a statement goes out behind its identity in the same transaction (everything up to a Sync),
+ *     or the server has committed that identity before;
+ *   - a failure anywhere in a batch rolls the settings back, so the connection then counts as
+ *     unknown, and the next batch says it again;
+ *   - a session (an interactive transaction) is told outside of its transactions, alone.
+ * So no statement runs as somebody else: it runs as whom it belongs to, or not at all. */
+#include "pg/internal.h"
+
+#include "base/log.h"
+
+const struct pg_owner pg_service = {.identity = {.authority = PG_AS_SERVICE}};
+
+const struct pg_statement identity_statement = {"dialplane_identity",
+                                                "SELECT set_config('dialplane.company', $1, false),"
+                                                " set_config('dialplane.actor', $2, false),"
+                                                " set_config('dialplane.address', $3, false),"
+                                                " set_config('dialplane.request_id', $4, false)"};
+
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+void identity_values(const struct pg_identity *identity, const char *values[IDENTITY_PARAMETERS])
+{
+    values[0] = identity->authority == PG_AS_COMPANY ? or_empty(identity->company_id) : "";
+    values[1] = or_empty(identity->actor);
+    values[2] = or_empty(identity->address);
+    values[3] = or_empty(identity->request_id);
+}
+
+static size_t text_size(const char *text)
+{
+    return text ? strlen(text) + 1 : 0;
+}
+
+size_t identity_size(const struct pg_identity *identity, bool with_details)
+{
+    size_t size = text_size(identity->company_id);
+    if (with_details)
+        size += text_size(identity->actor) + text_size(identity->address) +
+                text_size(identity->request_id);
+    return size;
+}
+
+static const char *copy_text(const char *text, char **room)
+{
+    size_t size = text_size(text);
+    if (!size)
+        return NULL;
+    const char *copy = memcpy(*room, text, size);
+    *room += size;
+    return copy;
+}
+
+void identity_copy(struct pg_identity *to, const struct pg_identity *from, bool with_details,
+                   char *room)
+{
+    *to = (struct pg_identity){.authority = from->authority};
+    to->company_id = copy_text(from->company_id, &room);
+    if (!with_details)
+        return;
+    to->actor = copy_text(from->actor, &room);
+    to->address = copy_text(from->address, &room);
+    to->request_id = copy_text(from->request_id, &room);
+}
+
+static bool is_detailed(const struct pg_identity *identity)
+{
+    return identity->actor || identity->address || identity->request_id;
+}
+
+bool identity_is_taken(const struct connection *connection, const struct pg_identity *identity)
+{
+    const struct taken_identity *taken = &connection->identity;
+    return taken->is_known && !taken->is_detailed && !is_detailed(identity) &&
+           taken->authority == identity->authority &&
+           (identity->authority != PG_AS_COMPANY ||
+            strcmp(taken->company_id, identity->company_id) == 0);
+}
+
+void identity_note(struct connection *connection, const struct pg_identity *identity)
+{
+    struct taken_identity *taken = &connection->identity;
+    const char *company_id = or_empty(identity->company_id);
+    /* What is no UUID is not remembered, and therefore said every time. */
+    taken->is_known = strlen(company_id) < sizeof(taken->company_id);
+    taken->is_detailed = is_detailed(identity);
+    taken->authority = identity->authority;
+    if (taken->is_known)
+        memcpy(taken->company_id, company_id, strlen(company_id) + 1);
+}
+
+bool identity_check(const struct pg_identity *identity, const char *statement, struct err *err)
+{
+    if (identity->authority == PG_AS_SERVICE ||
+        (identity->authority == PG_AS_COMPANY && identity->company_id && *identity->company_id))
+        return true;
+    log_event(LOG_LEVEL_ERROR, "sql_of_nobody", log_text("statement", statement));
+    return err_set(err, ERR_INTERNAL, NULL, "internal error");
+}
