@@ -40,6 +40,7 @@ struct pg_pool *pg_pool_new(struct loop *loop, const struct pg_options *options)
                                      ? (uint32_t)((timeout_us + 999) / 1000)
                                      : UINT32_C(86400000);
     entropy_init_system(&pool->entropy);
+    identity_set_roles(pool, options->roles);
     statements_find(&pool->statements, &identity_statement, &pool->identity_slot, NULL);
 
     const unsigned counts[CONNECTION_KINDS] = {
