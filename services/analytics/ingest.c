@@ -446,6 +446,7 @@ static void write_group(struct group *group)
     pg_param_int64_array(&columns.params, events.at, events.count);
     pg_param_int64_array(&columns.params, events.bytes, events.count);
     pg_param_bytes(&columns.params, bytes);
+    pg_param_int64(&columns.params, ingest->service->outcome_words);
     struct pg_owner owner = {0}; /* no deadline: the group is not one caller's */
     for (size_t i = 0; i < group->count && !owner.trace.tracer; i++) /* a span has one parent */
         owner.trace = rpc_call_owner(group->reports[i]->call)->trace;
