@@ -361,7 +361,7 @@ def test_exports(api, company):
     where = f"/api/companies/{company['id']}/audit"
     listed = entries(api, company)
     lines = api.get(f"{where}.jsonl")
-    assert lines.headers["content-type"] == "application/x-ndjson" and "attachment" in lines.headers["content-disposition"]
+    assert lines.headers["content-type"] == "application/jsonl" and "attachment" in lines.headers["content-disposition"]
     got = [json.loads(line) for line in lines.text.splitlines()]
     assert got == listed and list(got[0]) == KEYS
     text = api.get(f"{where}.csv", bom=True)
