@@ -318,3 +318,13 @@ begin
 end $$;
 create trigger price_lists_changed_audited after insert or update on price_lists for each row execute function audit_prices();
 create trigger price_lists_gone_audited after delete on price_lists for each row when (pg_trigger_depth() = 0) execute function audit_prices();
+
+-- ---------------------------------------------------------------------------------------------------------------------- keys of machines
+
+-- Of the key itself only the beginning is stored readable, and so is written down; not its hash. When it was used is in a table of its own.
+do $$ begin
+    if to_regclass('api_keys') is not null then -- a database that has been given 0013 without 0011 has none
+        create trigger api_keys_changed_audited after insert or update on api_keys for each row execute function audit_row('api_key', 'secret_hash');
+        create trigger api_keys_gone_audited after delete on api_keys for each row when (pg_trigger_depth() = 0) execute function audit_row('api_key', 'secret_hash');
+    end if;
+end $$;
