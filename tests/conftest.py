@@ -116,10 +116,11 @@ class Platform:
         ask = [f"{binaries}/pg_isready", "-q", "-d", f"host={self.data}/run user=dialplane dbname=dialplane"]
         wait_until(lambda: subprocess.run(ask, check=False).returncode == 0, 60, "PostgreSQL")
 
-    def restart(self, process):
-        """Kills one process (SIGKILL) and starts it again with the command line it had."""
+    def restart(self, process, program=None):
+        """Kills one process (SIGKILL) and starts it again with the command line it had; program: another one in its place."""
         pid = self.pid(process)
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+        command[0] = program or command[0]
         environment = dict(line.split(b"=", 1) for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if b"=" in line)
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3])

@@ -271,10 +271,11 @@ def problems(tour, company):
     tour.problem("415", "POST", "/api/companies", content="name=Glamour", headers={"content-type": "application/x-www-form-urlencoded"})
 
 
-def run(platform, api, document, unique=None):
-    """The whole tour; gives its steps."""
+def run(platform, api, document, unique=None, on_company=lambda company: None):
+    """The whole tour; gives its steps. on_company(company) is called when that has been made."""
     tour = Tour(platform, api, document, f"-{uuid.uuid4().hex[:12]}" if unique is None else unique)
     company = companies(tour)
+    on_company(company)
     skillbase = skillbases(tour, company)
     audit(tour, company)
     suppressions(tour, company)

@@ -441,7 +441,7 @@ static void on_staged(void *context)
         .campaign_id = upload->request->campaign_id,
         .upload_id = upload->id,
         .fingerprint = upload->fingerprint_text,
-        .company_scope = rpc_call_principal(upload->call)->company_id,
+        .company_scope = service_scope(upload->call),
         .on_duplicate = upload->request->on_duplicate,
         .bytes = upload->figures.bytes,
         .figures = &upload->figures,

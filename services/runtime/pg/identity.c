@@ -13,25 +13,69 @@
 
 #include "base/log.h"
 
-const struct pg_owner pg_service = {.identity = {.authority = PG_AS_SERVICE}};
-
-const struct pg_statement identity_statement = {"dialplane_identity",
-                                                "SELECT set_config('dialplane.company', $1, false),"
-                                                " set_config('dialplane.actor', $2, false),"
-                                                " set_config('dialplane.address', $3, false),"
-                                                " set_config('dialplane.request_id', $4, false)"};
+#include <stdio.h>
 
 static const char *or_empty(const char *text)
 {
     return text ? text : "";
 }
 
-void identity_values(const struct pg_identity *identity, const char *values[IDENTITY_PARAMETERS])
+const struct pg_owner pg_service = {.identity = {.authority = PG_AS_SERVICE}};
+const struct pg_owner pg_schema_owner = {.identity = {.authority = PG_AS_OWNER}};
+
+static const struct pg_statement identity_statement = {
+    "dialplane_identity", "SELECT set_config('dialplane.company', $1, false),"
+                          " set_config('dialplane.actor', $2, false),"
+                          " set_config('dialplane.address', $3, false),"
+                          " set_config('dialplane.request_id', $4, false),"
+                          " set_config('role', $5, false)"};
+
+/* From one company to another, which is all that most reads need. */
+static const struct pg_statement company_statement = {
+    "dialplane_company", "SELECT set_config('dialplane.company', $1, false)"};
+
+void identity_prepare(struct pg_pool *pool, const char *roles)
 {
-    values[0] = identity->authority == PG_AS_COMPANY ? or_empty(identity->company_id) : "";
-    values[1] = or_empty(identity->actor);
-    values[2] = or_empty(identity->address);
-    values[3] = or_empty(identity->request_id);
+    statements_find(&pool->statements, &identity_statement, &pool->identity_slot, NULL);
+    statements_find(&pool->statements, &company_statement, &pool->company_slot, NULL);
+    if (!roles)
+        return;
+    snprintf(pool->roles[PG_AS_COMPANY], sizeof(pool->roles[0]), "%s_company", roles);
+    snprintf(pool->roles[PG_AS_SERVICE], sizeof(pool->roles[0]), "%s_service", roles);
+}
+
+bool identity_is_slot(const struct pg_pool *pool, size_t slot)
+{
+    return slot == pool->identity_slot || slot == pool->company_slot;
+}
+
+const char *identity_role(const struct pg_pool *pool, enum pg_authority authority)
+{
+    return *pool->roles[authority] ? pool->roles[authority] : "none";
+}
+
+const char *identity_statement_name(const char *statement, enum pg_authority authority,
+                                    char out[IDENTITY_NAME_SIZE])
+{
+    static const char marks[PG_AUTHORITIES] = {0, 0, '*', '!'};
+    if (!marks[authority])
+        return statement;
+    snprintf(out, IDENTITY_NAME_SIZE, "%s%c", statement, marks[authority]);
+    return out;
+}
+
+bool pg_may_share(const struct pg_owner *one, const struct pg_owner *other)
+{
+    const struct pg_identity *a = &one->identity, *b = &other->identity;
+    return a->authority == b->authority &&
+           (a->authority != PG_AS_COMPANY ||
+            strcmp(or_empty(a->company_id), or_empty(b->company_id)) == 0);
+}
+
+struct pg_identity pg_shared_identity(const struct pg_owner *one)
+{
+    return (struct pg_identity){.authority = one->identity.authority,
+                                .company_id = one->identity.company_id};
 }
 
 static size_t text_size(const char *text)
@@ -84,6 +128,27 @@ bool identity_is_taken(const struct connection *connection, const struct pg_iden
             strcmp(taken->company_id, identity->company_id) == 0);
 }
 
+void identity_switch(const struct connection *connection, const struct pg_identity *identity,
+                     struct identity_switch *ret_switch)
+{
+    const struct pg_pool *pool = connection->pool;
+    const struct taken_identity *taken = &connection->identity;
+    *ret_switch = (struct identity_switch){
+        .statement = &identity_statement,
+        .slot = pool->identity_slot,
+        .count = IDENTITY_PARAMETERS,
+        .values = {identity->authority == PG_AS_COMPANY ? or_empty(identity->company_id) : "",
+                   or_empty(identity->actor), or_empty(identity->address),
+                   or_empty(identity->request_id), identity_role(pool, identity->authority)},
+    };
+    if (!taken->is_known || taken->is_detailed || is_detailed(identity) ||
+        taken->authority != identity->authority)
+        return;
+    ret_switch->statement = &company_statement;
+    ret_switch->slot = pool->company_slot;
+    ret_switch->count = 1;
+}
+
 void identity_note(struct connection *connection, const struct pg_identity *identity)
 {
     struct taken_identity *taken = &connection->identity;
@@ -98,7 +163,7 @@ void identity_note(struct connection *connection, const struct pg_identity *iden
 
 bool identity_check(const struct pg_identity *identity, const char *statement, struct err *err)
 {
-    if (identity->authority == PG_AS_SERVICE ||
+    if (identity->authority == PG_AS_SERVICE || identity->authority == PG_AS_OWNER ||
         (identity->authority == PG_AS_COMPANY && identity->company_id && *identity->company_id))
         return true;
     log_event(LOG_LEVEL_ERROR, "sql_of_nobody", log_text("statement", statement));

@@ -158,9 +158,10 @@ enum step_kind {
 
 struct step {
     enum step_kind kind;
-    bool answered;     /* its result has come; the NULL after it ends the step */
-    struct unit *unit; /* NULL once it has been answered */
-    size_t slot;       /* STEP_PREPARE */
+    bool answered;               /* its result has come; the NULL after it ends the step */
+    struct unit *unit;           /* NULL once it has been answered */
+    size_t slot;                 /* of the statement */
+    enum pg_authority authority; /* STEP_PREPARE: for which it is */
 };
 
 enum prepared_state { PREPARED_NO, PREPARED_SENT, PREPARED_YES };
@@ -186,9 +187,9 @@ struct connection {
     int64_t began_us;    /* the batch */
     int64_t progress_us; /* when the server was last heard of, for the watchdog */
 
-    unsigned char *prepared; /* enum prepared_state by slot */
-    size_t prepared_count;
-    uint32_t timeout_ms; /* the session's statement_timeout; 0: not known */
+    unsigned char *prepared; /* enum prepared_state by slot × authority */
+    size_t prepared_count;   /* slots */
+    uint32_t timeout_ms;     /* the session's statement_timeout; 0: not known */
     struct taken_identity identity;
     bool in_transaction; /* an explicit one, when the last batch ended */
     bool stale;          /* to be replaced when the batch has ended */
@@ -254,10 +255,27 @@ void identity_copy(struct pg_identity *to, const struct pg_identity *from, bool 
                    char *room);
 /* False, with err, when nobody has said whose work it is. */
 bool identity_check(const struct pg_identity *identity, const char *statement, struct err *err);
-/* The statement that tells the server, and its parameters. */
-extern const struct pg_statement identity_statement;
-#define IDENTITY_PARAMETERS 4
-void identity_values(const struct pg_identity *identity, const char *values[IDENTITY_PARAMETERS]);
+/* The statement that tells the server, from what it has been told before. */
+#define IDENTITY_PARAMETERS 5
+struct identity_switch {
+    const struct pg_statement *statement;
+    size_t slot;
+    int count;
+    const char *values[IDENTITY_PARAMETERS];
+};
+void identity_switch(const struct connection *connection, const struct pg_identity *identity,
+                     struct identity_switch *ret_switch);
+/* Whether it is one of those statements, which are nobody's units. */
+bool identity_is_slot(const struct pg_pool *pool, size_t slot);
+/* The role of an authority; "none": the login role. */
+const char *identity_role(const struct pg_pool *pool, enum pg_authority authority);
+/* roles: as in struct pg_options. */
+void identity_prepare(struct pg_pool *pool, const char *roles);
+/* The name under which a statement is prepared for an authority: the server plans anew what another
+ * role has planned, so each role has a plan of its own. */
+#define IDENTITY_NAME_SIZE 64
+const char *identity_statement_name(const char *statement, enum pg_authority authority,
+                                    char out[IDENTITY_NAME_SIZE]);
 
 /* Which statement_timeout serves work that has `needed_ms` left, quantised so that it rarely
  * changes. */
@@ -289,8 +307,10 @@ struct pg_pool {
     struct pg_session *first_waiting, *last_waiting;
     unsigned sessions_waiting;
     struct statements statements;
-    size_t identity_slot; /* of identity_statement */
+    size_t identity_slot, company_slot; /* of the statements of identity.c */
+    char roles[PG_AUTHORITIES][64];     /* their names; empty: the login role */
 
+    struct unit **batch; /* room for batch_limit units, while a batch is put together */
     bool dispatch_is_due;
     bool closing;
     struct loop_timer *sweep;

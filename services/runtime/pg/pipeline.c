@@ -81,44 +81,47 @@ bool batch_add_timeout(struct connection *connection, uint32_t timeout_ms)
     return true;
 }
 
-static unsigned char *prepared_at(struct connection *connection, size_t slot)
+static unsigned char *prepared_at(struct connection *connection, size_t slot,
+                                  enum pg_authority authority)
 {
     if (slot >= connection->prepared_count) {
         size_t count = connection->pool->statements.capacity;
-        unsigned char *prepared = xcalloc(count, 1);
+        unsigned char *prepared = xcalloc(count, PG_AUTHORITIES);
         if (connection->prepared_count)
-            memcpy(prepared, connection->prepared, connection->prepared_count);
+            memcpy(prepared, connection->prepared, connection->prepared_count * PG_AUTHORITIES);
         free(connection->prepared);
         connection->prepared = prepared;
         connection->prepared_count = count;
     }
-    return &connection->prepared[slot];
+    return &connection->prepared[slot * PG_AUTHORITIES + authority];
 }
 
 /* PREPARE, where this connection has not had the statement. */
 static bool batch_add_prepare(struct connection *connection, const struct pg_statement *statement,
-                              size_t slot, struct unit *unit)
+                              size_t slot, enum pg_authority authority, struct unit *unit)
 {
-    unsigned char *prepared = prepared_at(connection, slot);
+    unsigned char *prepared = prepared_at(connection, slot, authority);
+    char room[IDENTITY_NAME_SIZE];
     if (*prepared != PREPARED_NO)
         return true;
-    step_push(connection, (struct step){STEP_PREPARE, false, unit, slot});
+    step_push(connection, (struct step){STEP_PREPARE, false, unit, slot, authority});
     *prepared = PREPARED_SENT;
-    return PQsendPrepare(connection->conn, statement->name, statement->text, 0, NULL);
+    return PQsendPrepare(connection->conn,
+                         identity_statement_name(statement->name, authority, room), statement->text,
+                         0, NULL);
 }
 
 bool batch_add_identity(struct connection *connection, const struct pg_identity *identity,
                         struct unit *unit)
 {
-    size_t slot = connection->pool->identity_slot;
-    const char *values[IDENTITY_PARAMETERS];
-    identity_values(identity, values);
-    if (!batch_add_prepare(connection, &identity_statement, slot, unit))
+    struct identity_switch to;
+    identity_switch(connection, identity, &to);
+    if (!batch_add_prepare(connection, to.statement, to.slot, PG_AS_NOBODY, unit))
         return false;
-    step_push(connection, (struct step){STEP_IDENTITY, false, unit, slot});
+    step_push(connection, (struct step){STEP_IDENTITY, false, unit, to.slot, PG_AS_NOBODY});
     identity_note(connection, identity);
-    return PQsendQueryPrepared(connection->conn, identity_statement.name, IDENTITY_PARAMETERS,
-                               values, NULL, NULL, 0);
+    return PQsendQueryPrepared(connection->conn, to.statement->name, to.count, to.values, NULL,
+                               NULL, 0);
 }
 
 static bool batch_fit_identity(struct connection *connection, struct unit *unit)
@@ -131,18 +134,21 @@ static bool batch_fit_identity(struct connection *connection, struct unit *unit)
 bool batch_add_unit(struct connection *connection, struct unit *unit)
 {
     const struct pg_statement *statement = unit->statement;
+    enum pg_authority authority = unit->owner.identity.authority;
+    char room[IDENTITY_NAME_SIZE];
     /* From here the unit is the connection's, whatever fails. */
     if (unit->kind != UNIT_READ)
         connection->held = unit;
     bool is_added = batch_fit_identity(connection, unit) &&
-                    batch_add_prepare(connection, statement, unit->slot, unit);
-    step_push(connection, (struct step){STEP_QUERY, false, unit, unit->slot});
+                    batch_add_prepare(connection, statement, unit->slot, authority, unit);
+    step_push(connection, (struct step){STEP_QUERY, false, unit, unit->slot, authority});
     if (!is_added)
         return false;
     connection->pool->count_statements++;
     account_sent(unit);
-    return PQsendQueryPrepared(connection->conn, statement->name, unit->count, unit->values,
-                               unit->lengths, unit->formats, 1);
+    return PQsendQueryPrepared(connection->conn,
+                               identity_statement_name(statement->name, authority, room),
+                               unit->count, unit->values, unit->lengths, unit->formats, 1);
 }
 
 bool batch_send(struct connection *connection)
@@ -253,7 +259,7 @@ static bool take_result(struct connection *connection, struct step *step, PGresu
     }
     step->answered = true;
     bool belongs_to_us = step->kind == STEP_INTERNAL ||
-                         (step->slot == connection->pool->identity_slot && !step->unit &&
+                         (!step->unit && identity_is_slot(connection->pool, step->slot) &&
                           (step->kind == STEP_IDENTITY || step->kind == STEP_PREPARE));
     if (failed && belongs_to_us) {
         char why[256];
@@ -272,7 +278,7 @@ static bool take_result(struct connection *connection, struct step *step, PGresu
         PQclear(result);
         break;
     case STEP_PREPARE:
-        *prepared_at(connection, step->slot) = failed ? PREPARED_NO : PREPARED_YES;
+        *prepared_at(connection, step->slot, step->authority) = failed ? PREPARED_NO : PREPARED_YES;
         take_preliminary_result(step, result);
         break;
     case STEP_IDENTITY:

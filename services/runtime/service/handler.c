@@ -12,7 +12,7 @@
 
 void param_scope(struct pg_params *params, const struct rpc_call *call)
 {
-    pg_param_text(params, rpc_call_principal(call)->company_id);
+    pg_param_text(params, service_scope(call));
 }
 
 void param_if_match(struct pg_params *params, const struct rpc_call *call)

@@ -15,6 +15,7 @@
 /* ---- Parameters ---- */
 
 /* The company of who asks, NULL for who may see all: the scope of every statement. */
+const char *service_scope(const struct rpc_call *call);
 void param_scope(struct pg_params *params, const struct rpc_call *call);
 /* The revision of if-match, NULL when the client sent none. */
 void param_if_match(struct pg_params *params, const struct rpc_call *call);

@@ -67,6 +67,13 @@ static size_t common_settings(const struct service *service, struct service_sett
          .ret_value = &s->database_url,
          .help = "PostgreSQL, as postgresql://USER:PASSWORD@HOST:PORT/NAME or key=value pairs; "
                  "better given as the variable, which no process list shows"},
+        {.name = "database-roles",
+         .kind = APP_TEXT,
+         .default_text = "dialplane",
+         .ret_value = &s->database_roles,
+         .help = "the database roles that statements run as are called NAME_company and "
+                 "NAME_service; the migration makes them (lower-case letters, digits and _, at "
+                 "most 40)"},
         {.name = "listen",
          .kind = APP_TEXT,
          .own = true,
@@ -175,6 +182,22 @@ static void check_auth(const struct service *service, const struct service_setti
     exit(2);
 }
 
+/* They become part of SQL names and of messages. */
+static void check_roles(const struct service *service, const struct service_settings *settings)
+{
+    const char *roles = settings->database_roles;
+    size_t length = strspn(roles, "abcdefghijklmnopqrstuvwxyz0123456789_");
+
+    if (length && !roles[length] && length <= 40 && (roles[0] < '0' || roles[0] > '9') &&
+        strncmp(roles, "pg_", 3) != 0)
+        return;
+    fprintf(stderr,
+            "%s: --database-roles is 1 to 40 lower-case letters, digits and _, not a digit or pg_ "
+            "first\n",
+            service->process);
+    exit(2);
+}
+
 void service_configure(const struct service *service, int argc, char **argv,
                        struct service_settings *ret_settings)
 {
@@ -198,6 +221,7 @@ void service_configure(const struct service *service, int argc, char **argv,
         exit(2);
     }
     check_auth(service, ret_settings);
+    check_roles(service, ret_settings);
     if (ret_settings->metrics_listen && strcmp(ret_settings->metrics_listen, "off") == 0)
         ret_settings->metrics_listen = NULL;
 }
