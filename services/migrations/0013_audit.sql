@@ -56,14 +56,16 @@ end $$;
 
 -- ---------------------------------------------------------------------------------------------------------------------- before and after
 
--- What `theirs` has that `mine` has not, or has otherwise: of objects their members, to any depth, of all else the whole value.
+-- What `theirs` has that `mine` has not, or has otherwise: of objects their members, to any depth, of all else the whole value; null: nothing.
 create function audit_difference(mine jsonb, theirs jsonb) returns jsonb
 language plpgsql immutable as $$
 begin
-    return (select jsonb_object_agg(t.key, case when jsonb_typeof(t.value) = 'object' and jsonb_typeof(m.value) = 'object' 
-                                             then coalesce(audit_difference(m.value, t.value), '{}') else t.value end)
-            from jsonb_each(theirs) t left join jsonb_each(mine) m on m.key = t.key
-            where t.value is distinct from m.value);
+    if theirs is null or mine is null then
+        return theirs;
+    end if;
+    return (select jsonb_object_agg(t.key, case when jsonb_typeof(t.value) = 'object' and jsonb_typeof(mine -> t.key) = 'object'
+                                                then coalesce(audit_difference(mine -> t.key, t.value), '{}') else t.value end)
+            from jsonb_each(theirs) t where mine -> t.key is distinct from t.value);
 end $$;
 
 -- Values of more than `most` bytes as their size, {"omitted_bytes": N}; of objects with at most 100 members only those members that are too long.
@@ -96,7 +98,7 @@ end $$;
 
 -- One entry. before, after: what differs, as objects; null where there was or is nothing. The caller sees to it that they hold no secret and nobody's data.
 create function audit_record(company uuid, kind text, resource uuid, action text, before_change jsonb, after_change jsonb) returns void
-language plpgsql security definer set search_path from current as $$
+language plpgsql as $$
 begin
     insert into audit_entries (id, company_id, at, actor, address, request_id, kind, resource_id, action, before_change, after_change)
         values (uuid_v7(), company, clock_timestamp(), nullif(current_setting('dialplane.actor', true), ''),
@@ -316,3 +318,13 @@ begin
 end $$;
 create trigger price_lists_changed_audited after insert or update on price_lists for each row execute function audit_prices();
 create trigger price_lists_gone_audited after delete on price_lists for each row when (pg_trigger_depth() = 0) execute function audit_prices();
+
+-- ---------------------------------------------------------------------------------------------------------------------- keys of machines
+
+-- Of the key itself only the beginning is stored readable, and so is written down; not its hash. When it was used is in a table of its own.
+do $$ begin
+    if to_regclass('api_keys') is not null then -- a database that has been given 0013 without 0011 has none
+        create trigger api_keys_changed_audited after insert or update on api_keys for each row execute function audit_row('api_key', 'secret_hash');
+        create trigger api_keys_gone_audited after delete on api_keys for each row when (pg_trigger_depth() = 0) execute function audit_row('api_key', 'secret_hash');
+    end if;
+end $$;

@@ -26,9 +26,8 @@ static bool attach_change(struct rpc_call *call, Dialplane__V1__AuditEntry *entr
                        pg_str(rows, row, column), err);
 }
 
-Dialplane__V1__AuditEntry *audit_entry_from_row(struct rpc_call *call,
-                                                const struct pg_result *rows, int row,
-                                                struct err *err)
+Dialplane__V1__AuditEntry *audit_entry_from_row(struct rpc_call *call, const struct pg_result *rows,
+                                                int row, struct err *err)
 {
     struct arena *arena = rpc_call_arena(call);
     Dialplane__V1__AuditEntry *entry = ARENA_NEW(arena, Dialplane__V1__AuditEntry);

@@ -47,8 +47,7 @@ void param_audit_filter(struct pg_params *params, const struct rpc_call *call,
                         const struct audit_filter *filter);
 
 /* In the call's arena; for rpc_reply() only (see company_from_row()). NULL with err set. */
-Dialplane__V1__AuditEntry *audit_entry_from_row(struct rpc_call *call,
-                                                const struct pg_result *rows, int row,
-                                                struct err *err);
+Dialplane__V1__AuditEntry *audit_entry_from_row(struct rpc_call *call, const struct pg_result *rows,
+                                                int row, struct err *err);
 
 #endif

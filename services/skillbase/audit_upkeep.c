@@ -70,8 +70,7 @@ static void on_forgotten(void *context, const struct pg_outcome *outcome)
     if (forgotten == MOST)
         forget(upkeep);
     else if (upkeep->forgotten)
-        log_event(LOG_LEVEL_INFO, "audit_entries_forgotten",
-                  log_int("entries", upkeep->forgotten),
+        log_event(LOG_LEVEL_INFO, "audit_entries_forgotten", log_int("entries", upkeep->forgotten),
                   log_int("keep_audit_days", upkeep->keep_days));
 }
 

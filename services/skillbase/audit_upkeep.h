@@ -12,8 +12,8 @@ struct audit_upkeep;
 
 /* keep_days: at least 31. NULL when memory is short. */
 struct audit_upkeep *audit_upkeep_start(struct loop *loop, struct pg_pool *pool, int64_t keep_days);
-/* Nothing is started any more. The memory goes now, or with the end of the statement under way. NULL
- * is allowed. */
+/* Nothing is started any more. The memory goes now, or with the end of the statement under way.
+ * NULL is allowed. */
 void audit_upkeep_stop(struct audit_upkeep *upkeep);
 
 #endif

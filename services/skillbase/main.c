@@ -150,9 +150,10 @@ static const struct app_setting settings[] = {
      .own = true,
      .default_text = SECRET_NAMES_DEFAULT,
      .ret_value = &secret_keys,
-     .help = "keys in the config of tools whose values are secrets, shown as \"***\" to all but the "
-             "agents that use them; a comma list in which * stands for anything, case, _ and - do "
-             "not count, and ! begins an exception"},
+     .help =
+         "keys in the config of tools whose values are secrets, shown as \"***\" to all but the "
+         "agents that use them; a comma list in which * stands for anything, case, _ and - do "
+         "not count, and ! begins an exception"},
     {.name = "keep-audit-days",
      .kind = APP_INT,
      .own = true,

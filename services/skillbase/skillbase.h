@@ -68,7 +68,8 @@ Dialplane__V1__Company *company_from_row(struct rpc_call *call, const struct pg_
                                          int row, struct err *err);
 Dialplane__V1__Skillbase *skillbase_from_row(struct rpc_call *call, const struct pg_result *result,
                                              int row, struct err *err);
-/* Whether the secrets of a configuration are shown: to the agent that uses them, and to nobody else.
+/* Whether the secrets of a configuration are shown: to the agent that uses them, and to nobody
+ * else.
  */
 enum config_secrets { CONFIG_SECRETS_HIDDEN, CONFIG_SECRETS_SHOWN };
 /* Attaches a configuration as field `number` of `message`, from the columns config_wire and config.

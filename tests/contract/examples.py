@@ -41,7 +41,7 @@ class Tour:
         step = self.steps.setdefault(operation, {})
         value = None
         if answer.content:
-            value = answer.json() if "json" in answer.headers["content-type"] else answer.text
+            value = answer.json() if re.search(r"[/+]json\b", answer.headers["content-type"]) else answer.text
         if expected >= 400:
             step["conflict"] = value
             return value

@@ -72,7 +72,7 @@ size_t pg_pool_statements(const struct pg_pool *pool, struct pg_statement_stats 
     size_t count = 0;
 
     for (size_t slot = 0; slot < pool->statements.count && count < limit; slot++)
-        if (slot != pool->identity_slot) /* goes with others, and is no unit */
+        if (!identity_is_slot(pool, slot)) /* goes with others, and is no unit */
             out[count++] = pool->statements.stats[slot];
     return count;
 }

@@ -24,9 +24,9 @@ void connection_init(struct connection *connection, struct pg_pool *pool, enum c
     connection->pool = pool;
     connection->kind = kind;
     connection->state = CONNECTION_CLOSED;
-    /* A batch's most: a timeout and its Sync, the PREPARE of the identity, identity, PREPARE and
-     * query of each unit, the Sync. */
-    connection->step_capacity = 3 * pool->batch_limit + 5;
+    /* A batch's most: a timeout and its Sync, the PREPAREs of both statements of identity.c;
+     * identity, PREPARE and query of each unit; the Sync. */
+    connection->step_capacity = 3 * pool->batch_limit + 6;
     connection->steps = xcalloc(connection->step_capacity, sizeof(*connection->steps));
 }
 

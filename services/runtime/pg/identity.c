@@ -23,19 +23,30 @@ static const char *or_empty(const char *text)
 const struct pg_owner pg_service = {.identity = {.authority = PG_AS_SERVICE}};
 const struct pg_owner pg_schema_owner = {.identity = {.authority = PG_AS_OWNER}};
 
-const struct pg_statement identity_statement = {"dialplane_identity",
-                                                "SELECT set_config('dialplane.company', $1, false),"
-                                                " set_config('dialplane.actor', $2, false),"
-                                                " set_config('dialplane.address', $3, false),"
-                                                " set_config('dialplane.request_id', $4, false),"
-                                                " set_config('role', $5, false)"};
+static const struct pg_statement identity_statement = {
+    "dialplane_identity", "SELECT set_config('dialplane.company', $1, false),"
+                          " set_config('dialplane.actor', $2, false),"
+                          " set_config('dialplane.address', $3, false),"
+                          " set_config('dialplane.request_id', $4, false),"
+                          " set_config('role', $5, false)"};
 
-void identity_set_roles(struct pg_pool *pool, const char *prefix)
+/* From one company to another, which is all that most reads need. */
+static const struct pg_statement company_statement = {
+    "dialplane_company", "SELECT set_config('dialplane.company', $1, false)"};
+
+void identity_prepare(struct pg_pool *pool, const char *roles)
 {
-    if (!prefix)
+    statements_find(&pool->statements, &identity_statement, &pool->identity_slot, NULL);
+    statements_find(&pool->statements, &company_statement, &pool->company_slot, NULL);
+    if (!roles)
         return;
-    snprintf(pool->roles[PG_AS_COMPANY], sizeof(pool->roles[0]), "%s_company", prefix);
-    snprintf(pool->roles[PG_AS_SERVICE], sizeof(pool->roles[0]), "%s_service", prefix);
+    snprintf(pool->roles[PG_AS_COMPANY], sizeof(pool->roles[0]), "%s_company", roles);
+    snprintf(pool->roles[PG_AS_SERVICE], sizeof(pool->roles[0]), "%s_service", roles);
+}
+
+bool identity_is_slot(const struct pg_pool *pool, size_t slot)
+{
+    return slot == pool->identity_slot || slot == pool->company_slot;
 }
 
 const char *identity_role(const struct pg_pool *pool, enum pg_authority authority)
@@ -51,16 +62,6 @@ const char *identity_statement_name(const char *statement, enum pg_authority aut
         return statement;
     snprintf(out, IDENTITY_NAME_SIZE, "%s%c", statement, marks[authority]);
     return out;
-}
-
-void identity_values(const struct pg_pool *pool, const struct pg_identity *identity,
-                     const char *values[IDENTITY_PARAMETERS])
-{
-    values[0] = identity->authority == PG_AS_COMPANY ? or_empty(identity->company_id) : "";
-    values[1] = or_empty(identity->actor);
-    values[2] = or_empty(identity->address);
-    values[3] = or_empty(identity->request_id);
-    values[4] = identity_role(pool, identity->authority);
 }
 
 bool pg_may_share(const struct pg_owner *one, const struct pg_owner *other)
@@ -125,6 +126,27 @@ bool identity_is_taken(const struct connection *connection, const struct pg_iden
            taken->authority == identity->authority &&
            (identity->authority != PG_AS_COMPANY ||
             strcmp(taken->company_id, identity->company_id) == 0);
+}
+
+void identity_switch(const struct connection *connection, const struct pg_identity *identity,
+                     struct identity_switch *ret_switch)
+{
+    const struct pg_pool *pool = connection->pool;
+    const struct taken_identity *taken = &connection->identity;
+    *ret_switch = (struct identity_switch){
+        .statement = &identity_statement,
+        .slot = pool->identity_slot,
+        .count = IDENTITY_PARAMETERS,
+        .values = {identity->authority == PG_AS_COMPANY ? or_empty(identity->company_id) : "",
+                   or_empty(identity->actor), or_empty(identity->address),
+                   or_empty(identity->request_id), identity_role(pool, identity->authority)},
+    };
+    if (!taken->is_known || taken->is_detailed || is_detailed(identity) ||
+        taken->authority != identity->authority)
+        return;
+    ret_switch->statement = &company_statement;
+    ret_switch->slot = pool->company_slot;
+    ret_switch->count = 1;
 }
 
 void identity_note(struct connection *connection, const struct pg_identity *identity)

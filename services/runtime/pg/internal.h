@@ -255,14 +255,22 @@ void identity_copy(struct pg_identity *to, const struct pg_identity *from, bool 
                    char *room);
 /* False, with err, when nobody has said whose work it is. */
 bool identity_check(const struct pg_identity *identity, const char *statement, struct err *err);
-/* The statement that tells the server, and its parameters. */
-extern const struct pg_statement identity_statement;
+/* The statement that tells the server, from what it has been told before. */
 #define IDENTITY_PARAMETERS 5
-void identity_values(const struct pg_pool *pool, const struct pg_identity *identity,
-                     const char *values[IDENTITY_PARAMETERS]);
+struct identity_switch {
+    const struct pg_statement *statement;
+    size_t slot;
+    int count;
+    const char *values[IDENTITY_PARAMETERS];
+};
+void identity_switch(const struct connection *connection, const struct pg_identity *identity,
+                     struct identity_switch *ret_switch);
+/* Whether it is one of those statements, which are nobody's units. */
+bool identity_is_slot(const struct pg_pool *pool, size_t slot);
 /* The role of an authority; "none": the login role. */
 const char *identity_role(const struct pg_pool *pool, enum pg_authority authority);
-void identity_set_roles(struct pg_pool *pool, const char *prefix);
+/* roles: as in struct pg_options. */
+void identity_prepare(struct pg_pool *pool, const char *roles);
 /* The name under which a statement is prepared for an authority: the server plans anew what another
  * role has planned, so each role has a plan of its own. */
 #define IDENTITY_NAME_SIZE 64
@@ -299,9 +307,10 @@ struct pg_pool {
     struct pg_session *first_waiting, *last_waiting;
     unsigned sessions_waiting;
     struct statements statements;
-    size_t identity_slot;           /* of identity_statement */
-    char roles[PG_AUTHORITIES][64]; /* their names; empty: the login role */
+    size_t identity_slot, company_slot; /* of the statements of identity.c */
+    char roles[PG_AUTHORITIES][64];     /* their names; empty: the login role */
 
+    struct unit **batch; /* room for batch_limit units, while a batch is put together */
     bool dispatch_is_due;
     bool closing;
     struct loop_timer *sweep;

@@ -114,15 +114,14 @@ static bool batch_add_prepare(struct connection *connection, const struct pg_sta
 bool batch_add_identity(struct connection *connection, const struct pg_identity *identity,
                         struct unit *unit)
 {
-    size_t slot = connection->pool->identity_slot;
-    const char *values[IDENTITY_PARAMETERS];
-    identity_values(connection->pool, identity, values);
-    if (!batch_add_prepare(connection, &identity_statement, slot, PG_AS_NOBODY, unit))
+    struct identity_switch to;
+    identity_switch(connection, identity, &to);
+    if (!batch_add_prepare(connection, to.statement, to.slot, PG_AS_NOBODY, unit))
         return false;
-    step_push(connection, (struct step){STEP_IDENTITY, false, unit, slot, PG_AS_NOBODY});
+    step_push(connection, (struct step){STEP_IDENTITY, false, unit, to.slot, PG_AS_NOBODY});
     identity_note(connection, identity);
-    return PQsendQueryPrepared(connection->conn, identity_statement.name, IDENTITY_PARAMETERS,
-                               values, NULL, NULL, 0);
+    return PQsendQueryPrepared(connection->conn, to.statement->name, to.count, to.values, NULL,
+                               NULL, 0);
 }
 
 static bool batch_fit_identity(struct connection *connection, struct unit *unit)
@@ -260,7 +259,7 @@ static bool take_result(struct connection *connection, struct step *step, PGresu
     }
     step->answered = true;
     bool belongs_to_us = step->kind == STEP_INTERNAL ||
-                         (step->slot == connection->pool->identity_slot && !step->unit &&
+                         (!step->unit && identity_is_slot(connection->pool, step->slot) &&
                           (step->kind == STEP_IDENTITY || step->kind == STEP_PREPARE));
     if (failed && belongs_to_us) {
         char why[256];

@@ -31,6 +31,7 @@ struct pg_pool *pg_pool_new(struct loop *loop, const struct pg_options *options)
     size_t size = strlen(options->connection_string) + 1;
     pool->connection_string = memcpy(xcalloc(1, size), options->connection_string, size);
     pool->batch_limit = or_default(options->batch_limit, 64);
+    pool->batch = xcalloc(pool->batch_limit, sizeof(*pool->batch));
     pool->queue_limit = or_default(options->queue_limit, 4096);
     pool->queue_wait_us =
         options->queue_wait_us > 0 ? options->queue_wait_us : 5 * TIME_US_PER_SECOND;
@@ -40,8 +41,7 @@ struct pg_pool *pg_pool_new(struct loop *loop, const struct pg_options *options)
                                      ? (uint32_t)((timeout_us + 999) / 1000)
                                      : UINT32_C(86400000);
     entropy_init_system(&pool->entropy);
-    identity_set_roles(pool, options->roles);
-    statements_find(&pool->statements, &identity_statement, &pool->identity_slot, NULL);
+    identity_prepare(pool, options->roles);
 
     const unsigned counts[CONNECTION_KINDS] = {
         or_default(options->read_connections, 2),
@@ -71,6 +71,7 @@ static void on_memory_unused(void *context)
         connection_done(&pool->connections[i]);
     statements_done(&pool->statements);
     free(pool->connections);
+    free(pool->batch);
     free(pool->connection_string);
     free(pool);
 }

@@ -138,9 +138,8 @@ bool attach_json(struct rpc_call *call, ProtobufCMessage *message, uint32_t numb
     struct buf wire;
 
     buf_init(&wire, 0);
-    bool attached =
-        wire_from_json(call, type, json, &wire, err) &&
-        attach_wire(rpc_call_arena(call), message, number, most, buf_str(&wire), err);
+    bool attached = wire_from_json(call, type, json, &wire, err) &&
+                    attach_wire(rpc_call_arena(call), message, number, most, buf_str(&wire), err);
     buf_done(&wire);
     return attached;
 }

@@ -1,6 +1,6 @@
 /* secrets: values in the settings of tools that are written and never read back. A value whose key
- * is called like a secret (secret_names.h), at any depth of Tool.config, is shown as "***", whatever
- * it is; so is `value` beside a `name`, `key` or `header` that is called so ({"name":
+ * is called like a secret (secret_names.h), at any depth of Tool.config, is shown as "***",
+ * whatever it is; so is `value` beside a `name`, `key` or `header` that is called so ({"name":
  * "Authorization", "value": "…"}). null, "", {} and [] are no secrets. Where "***" comes back, what
  * is stored stays. Pure. */
 #ifndef DIALPLANE_SKILLBASE_SECRETS_H
@@ -24,9 +24,10 @@ enum secrets_shown {
 /* `wire` is a serialized dialplane.v1.SkillbaseConfig. Linear in its size but for its depth. */
 enum secrets_shown secrets_hide(const struct secret_names *names, struct str wire, struct buf *out);
 
-/* How many values of `config` (any message; NULL is allowed) are "***" in place of a secret. Each is
- * added to `marks` with its path below `path` (NULL: not wanted). A secret that is hidden in parts
- * only ("***" somewhere inside it) can be neither kept nor stored: that is added to `wrong`. */
+/* How many values of `config` (any message; NULL is allowed) are "***" in place of a secret. Each
+ * is added to `marks` with its path below `path` (NULL: not wanted). A secret that is hidden in
+ * parts only ("***" somewhere inside it) can be neither kept nor stored: that is added to `wrong`.
+ */
 size_t secrets_find_marks(const struct secret_names *names,
                           const Dialplane__V1__SkillbaseConfig *config, const char *path,
                           struct violations *marks, struct violations *wrong);
@@ -34,8 +35,8 @@ size_t secrets_find_marks(const struct secret_names *names,
 /* Puts what `stored` has in place of each "***" in `config`; its values are borrowed from then on.
  * Configurations that have passed the rules. When the arena is exhausted, nothing more is restored.
  * Adds those for which there is nothing to `wrong`. What belongs together:
- *  - tools of one name; a tool of a new name belongs to the one stored tool that is gone and has all
- *    that it wants to keep;
+ *  - tools of one name; a tool of a new name belongs to the one stored tool that is gone and has
+ * all that it wants to keep;
  *  - members of one key;
  *  - items of a list with the same id, name, key or header (the first of them that the item has);
  *    else one that is equal but for its secrets; else, in lists of one length, the one in the same

@@ -160,9 +160,8 @@ static void hide_struct(struct hiding *hiding, struct str wire, unsigned depth)
             hiding->is_broken = true;
             return;
         }
-        if (!is_empty(entry.value) &&
-            (secret_names_match(hiding->names, entry.key) ||
-             (pair && str_equal_cstr(entry.key, "value")))) {
+        if (!is_empty(entry.value) && (secret_names_match(hiding->names, entry.key) ||
+                                       (pair && str_equal_cstr(entry.key, "value")))) {
             put_hidden(hiding, entry.key);
             continue;
         }

@@ -127,8 +127,8 @@ static bool is_pair(const struct secret_names *names, const object *o)
 
 static bool is_secret(const struct secret_names *names, const member *m, bool pair)
 {
-    return !is_empty(m->value) && (secret_names_match(names, str_from(m->key)) ||
-                                   (pair && !strcmp(m->key, "value")));
+    return !is_empty(m->value) &&
+           (secret_names_match(names, str_from(m->key)) || (pair && !strcmp(m->key, "value")));
 }
 
 /* ---- Counterparts ---- */
@@ -219,8 +219,9 @@ static bool equal_hidden(const struct secret_names *names, const value *new, con
 
         if (strcmp(a->key, b->key) != 0)
             return false;
-        if (is_mark(a->value) && is_secret(names, a, pair) ? is_empty(b->value)
-                                                           : !equal_hidden(names, a->value, b->value))
+        bool is_kept = is_mark(a->value) && is_secret(names, a, pair) && !is_empty(b->value);
+
+        if (!is_kept && !equal_hidden(names, a->value, b->value))
             return false;
     }
     return true;
@@ -366,8 +367,8 @@ static const Dialplane__V1__Tool *tool_named(const Dialplane__V1__SkillbaseConfi
     return NULL;
 }
 
-/* The one stored tool that is gone and has all that the new one keeps; NULL when there is none, or a
- * choice. `taken`, of the stored ones: some other's former self. */
+/* The one stored tool that is gone and has all that the new one keeps; NULL when there is none, or
+ * a choice. `taken`, of the stored ones: some other's former self. */
 static const Dialplane__V1__Tool *former_tool(const struct walk *walk,
                                               const Dialplane__V1__SkillbaseConfig *config,
                                               const Dialplane__V1__Tool *new,

@@ -14,7 +14,11 @@
 /* Others may change the configuration between the reading of its secrets and the writing. */
 #define ATTEMPTS 5
 
-enum { COLUMN_REVISION_MATCHES = SKILLBASE_COLUMNS, COLUMN_COMPANY_MATCHES, COLUMN_VERSION_MATCHES };
+enum {
+    COLUMN_REVISION_MATCHES = SKILLBASE_COLUMNS,
+    COLUMN_COMPANY_MATCHES,
+    COLUMN_VERSION_MATCHES
+};
 
 struct update {
     struct rpc_call *call;
@@ -174,8 +178,8 @@ static const Dialplane__V1__SkillbaseConfig *stored_config(struct rpc_call *call
 }
 
 /* What was sent with what is stored in place of its "***"; NULL after the call has been failed. */
-static Dialplane__V1__SkillbaseConfig *
-restored_config(struct update *update, const Dialplane__V1__SkillbaseConfig *stored)
+static Dialplane__V1__SkillbaseConfig *restored_config(struct update *update,
+                                                       const Dialplane__V1__SkillbaseConfig *stored)
 {
     struct rpc_call *call = update->call;
     struct arena *arena = rpc_call_arena(call);
@@ -222,8 +226,7 @@ static void on_stored(void *context, const struct pg_outcome *outcome)
     }
     int64_t version = pg_int64(row, 0, SKILLBASE_VERSION);
     const Dialplane__V1__SkillbaseConfig *stored = stored_config(call, row);
-    const Dialplane__V1__SkillbaseConfig *config =
-        stored ? restored_config(update, stored) : NULL;
+    const Dialplane__V1__SkillbaseConfig *config = stored ? restored_config(update, stored) : NULL;
 
     if (config)
         write_skillbase(update, config, version);

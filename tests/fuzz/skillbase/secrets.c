@@ -1,5 +1,5 @@
-/* Hiding on the wire: whatever bytes are stored, nothing that is called a secret is left, and hiding
- * twice is hiding once. Keeping: takes any two configurations. */
+/* Hiding on the wire: whatever bytes are stored, nothing that is called a secret is left, and
+ * hiding twice is hiding once. Keeping: takes any two configurations. */
 #include "domain/secrets.h"
 
 #include <stdlib.h>
@@ -40,8 +40,8 @@ static void look(const struct secret_names *names, const Google__Protobuf__Struc
         if (secret_names_match(names, str_from(object->fields[i]->key))) {
             if (v->kind_case == GOOGLE__PROTOBUF__VALUE__KIND_NUMBER_VALUE ||
                 v->kind_case == GOOGLE__PROTOBUF__VALUE__KIND_BOOL_VALUE ||
-                (v->kind_case == GOOGLE__PROTOBUF__VALUE__KIND_STRING_VALUE &&
-                 *v->string_value && strcmp(v->string_value, SECRET_MARK) != 0) ||
+                (v->kind_case == GOOGLE__PROTOBUF__VALUE__KIND_STRING_VALUE && *v->string_value &&
+                 strcmp(v->string_value, SECRET_MARK) != 0) ||
                 (v->kind_case == GOOGLE__PROTOBUF__VALUE__KIND_STRUCT_VALUE &&
                  v->struct_value->n_fields) ||
                 (v->kind_case == GOOGLE__PROTOBUF__VALUE__KIND_LIST_VALUE &&
@@ -73,7 +73,8 @@ static void check(const struct secret_names *names, struct arena *arena, struct 
         for (size_t i = 0; i < config->n_tools; i++)
             if (config->tools[i]->config)
                 look(names, config->tools[i]->config);
-        if (secrets_hide(names, seen, &twice) == SECRETS_HIDDEN && !str_equal(buf_str(&twice), seen))
+        if (secrets_hide(names, seen, &twice) == SECRETS_HIDDEN &&
+            !str_equal(buf_str(&twice), seen))
             abort();
         violations_init(&wrong, arena, 10);
         secrets_find_marks(names, config, "config", &wrong, &wrong);

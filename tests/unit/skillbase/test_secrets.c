@@ -46,16 +46,17 @@ static int tear_down(void **state)
 static void test_names(void **state)
 {
     static const char *const secret[] = {
-        "api_key",      "apiKey",        "API-KEY",       "Api Key",       "x-api-key",
-        "openai.apikey", "password",     "db_password_2", "PassWord",      "secret",
-        "clientSecret", "token",         "access_token",  "refreshTokens", "authorization",
-        "Authorization", "credentials",  "private_key",   "PRIVATE-KEY",   "aws_secret_access_key",
-        "bearer",       "Set-Cookie",    "pwd",           "passphrase",    "tok_en",
+        "api_key",       "apiKey",      "API-KEY",       "Api Key",       "x-api-key",
+        "openai.apikey", "password",    "db_password_2", "PassWord",      "secret",
+        "clientSecret",  "token",       "access_token",  "refreshTokens", "authorization",
+        "Authorization", "credentials", "private_key",   "PRIVATE-KEY",   "aws_secret_access_key",
+        "bearer",        "Set-Cookie",  "pwd",           "passphrase",    "tok_en",
     };
     static const char *const shown[] = {
-        "url",       "api_url",    "max_tokens",     "maxTokens", "max_output_tokens", "token_url",
-        "tokenLimit", "user",      "timeout_ms",     "key",       "keyboard",          "",
-        "___",       "authorized", "token_endpoint", "pass",      "author",            "pwd_x",
+        "url",       "api_url",    "max_tokens", "maxTokens",  "max_output_tokens",
+        "token_url", "tokenLimit", "user",       "timeout_ms", "key",
+        "keyboard",  "",           "___",        "authorized", "token_endpoint",
+        "pass",      "author",     "pwd_x",
     };
 
     (void)state;
@@ -87,7 +88,8 @@ static void test_patterns(void **state)
     assert_true(matches("*a*b*", "xxaxxbxx") && matches("**a**", "a"));
     assert_true(matches(" pin , , code", "Pin") && matches(" pin , , code", "CODE"));
     assert_false(matches("", "secret") || matches(" , ", "secret"));
-    assert_false(matches("*key,!*public*", "public_key") || matches("!*public*,*key", "public_key"));
+    assert_false(matches("*key,!*public*", "public_key") ||
+                 matches("!*public*,*key", "public_key"));
     assert_true(matches("пароль", "пароль") && matches("*ключ", "мой_ключ"));
 
     /* Long keys, and the worst that a pattern can be made to do. */
@@ -243,8 +245,8 @@ static void assert_shown(const config *stored, const config *expected)
     assert_int_not_equal(shown, SECRETS_BROKEN);
     assert_int_equal(got.length, wanted.length);
     assert_memory_equal(got.data, wanted.data, wanted.length);
-    assert_int_equal(shown == SECRETS_NONE, wire.length == wanted.length &&
-                                                !memcmp(wire.data, wanted.data, wire.length));
+    assert_int_equal(shown == SECRETS_NONE,
+                     wire.length == wanted.length && !memcmp(wire.data, wanted.data, wire.length));
     buf_done(&out);
 }
 
@@ -261,39 +263,37 @@ static void test_hide(void **state)
                  tools("a", of("url", text("u"), "api_key", text("***"), NULL), "b",
                        of("password", text("***"), "p", text("p"), NULL), NULL));
     /* what is empty hides nothing; what is hidden is hidden as a whole */
-    assert_shown(
-        tools("a",
-              of("secret", null(), "token", text(""), "credentials", of(NULL), "tokens",
-                 items(NULL), NULL),
-              NULL),
-        tools("a",
-              of("secret", null(), "token", text(""), "credentials", of(NULL), "tokens",
-                 items(NULL), NULL),
-              NULL));
+    assert_shown(tools("a",
+                       of("secret", null(), "token", text(""), "credentials", of(NULL), "tokens",
+                          items(NULL), NULL),
+                       NULL),
+                 tools("a",
+                       of("secret", null(), "token", text(""), "credentials", of(NULL), "tokens",
+                          items(NULL), NULL),
+                       NULL));
     assert_shown(tools("a",
                        of("credentials", of("user", text("u"), NULL), "tokens",
                           items(text("t"), null(), NULL), NULL),
                        NULL),
                  tools("a", of("credentials", text("***"), "tokens", text("***"), NULL), NULL));
     /* at any depth, and as a pair */
-    assert_shown(tools("a",
-                       of("x",
-                          items(items(of("y", of("token", text("t"), NULL), NULL), NULL),
-                                of("name", text("X-Api-Key"), "value", text("v"), NULL),
-                                of("name", text("Accept"), "value", text("v"), NULL),
-                                of("value", items(text("v"), NULL), "header", text("cookie"),
-                                   NULL),
-                                NULL),
-                          NULL),
-                       NULL),
-                 tools("a",
-                       of("x",
-                          items(items(of("y", of("token", text("***"), NULL), NULL), NULL),
-                                of("name", text("X-Api-Key"), "value", text("***"), NULL),
-                                of("name", text("Accept"), "value", text("v"), NULL),
-                                of("value", text("***"), "header", text("cookie"), NULL), NULL),
-                          NULL),
-                       NULL));
+    assert_shown(
+        tools("a",
+              of("x",
+                 items(items(of("y", of("token", text("t"), NULL), NULL), NULL),
+                       of("name", text("X-Api-Key"), "value", text("v"), NULL),
+                       of("name", text("Accept"), "value", text("v"), NULL),
+                       of("value", items(text("v"), NULL), "header", text("cookie"), NULL), NULL),
+                 NULL),
+              NULL),
+        tools("a",
+              of("x",
+                 items(items(of("y", of("token", text("***"), NULL), NULL), NULL),
+                       of("name", text("X-Api-Key"), "value", text("***"), NULL),
+                       of("name", text("Accept"), "value", text("v"), NULL),
+                       of("value", text("***"), "header", text("cookie"), NULL), NULL),
+                 NULL),
+              NULL));
 }
 
 /* Lengths of one, two and three bytes on the way up change with what is hidden. */
@@ -379,7 +379,8 @@ static void test_restore(void **state)
                      1);
     /* a new value is a new value, and "***" under a name that hides nothing is a text */
     assert_int_equal(restored(tools("a", of("token", text("new"), "n", text("***"), NULL), NULL),
-                              stored, tools("a", of("token", text("new"), "n", text("***"), NULL), NULL)),
+                              stored,
+                              tools("a", of("token", text("new"), "n", text("***"), NULL), NULL)),
                      0);
 }
 
@@ -396,10 +397,12 @@ static void test_restore_lists(void **state)
     (void)state;
     assert_int_equal(
         restored(tools("a", of("l", items(item(3, "***"), item(1, "***"), NULL), NULL), NULL),
-                 stored, tools("a", of("l", items(item(3, "t3"), item(1, "t1"), NULL), NULL), NULL)),
+                 stored,
+                 tools("a", of("l", items(item(3, "t3"), item(1, "t1"), NULL), NULL), NULL)),
         0);
     assert_int_equal(
-        restored(tools("a", of("l", items(item(3, "***"), item(9, "***"), item(1, "***"), NULL), NULL),
+        restored(tools("a",
+                       of("l", items(item(3, "***"), item(9, "***"), item(1, "***"), NULL), NULL),
                        NULL),
                  stored,
                  tools("a", of("l", items(item(3, "t3"), item(9, "t2"), item(1, "t1"), NULL), NULL),
@@ -407,7 +410,8 @@ static void test_restore_lists(void **state)
         0);
     /* the place of 9 is that of an item that is elsewhere now */
     assert_int_equal(
-        restored(tools("a", of("l", items(item(2, "***"), item(9, "***"), item(1, "***"), NULL), NULL),
+        restored(tools("a",
+                       of("l", items(item(2, "***"), item(9, "***"), item(1, "***"), NULL), NULL),
                        NULL),
                  stored, NULL),
         1);
