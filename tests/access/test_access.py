@@ -13,10 +13,11 @@ import websockets
 from cryptography.hazmat.primitives import hashes, hmac, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from secured import BACKENDS, ROLES, base64url, bearer, table
-from agents import psql
-from conftest import SKILLBASE_CONFIG, Api, check_problem, wait_until
-from reflected import Reflected
+pytest.register_assert_rewrite("secured")
+from secured import BACKENDS, ROLES, base64url, bearer, table  # noqa: E402  first: it says where the contract tests are
+from agents import psql  # noqa: E402
+from conftest import SKILLBASE_CONFIG, Api, check_problem, wait_until  # noqa: E402
+from reflected import Reflected  # noqa: E402
 
 pytest_plugins = ["secured"]
 CODE = grpc.StatusCode
