@@ -53,6 +53,10 @@ static bool try_again(const struct call *call, const struct dialplane_error *err
 
     if (!(for_token || dialplane_is_transient(error)) || attempt + 1 >= limit)
         return false;
+    if (for_token && attempt == 0)
+        log_event(LOG_LEVEL_WARN, "token_refused", log_text("call_id", call->task->call_id),
+                  log_text("reason", error->reason[0] ? error->reason : NULL),
+                  log_text("consequence", "the step waits for a new token in --token-file"));
     unsigned ms = 100U << (attempt < 6 ? attempt : 6);
     if (for_token && ms > TOKEN_PAUSE_MS)
         ms = TOKEN_PAUSE_MS;
