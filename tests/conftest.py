@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -18,6 +19,7 @@ import pytest
 import openapi
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests" / "contract"), str(ROOT / "tests" / "access")]  # clients and fixtures that several kinds of tests share
 SAMPLES = ROOT / "tests" / "samples"
 PRESET = os.environ.get("DIALPLANE_PRESET", "release")
 # Everything that a test starts asks nobody who they are, unless it says otherwise: who may do what has tests of its own.

@@ -145,8 +145,7 @@ def roles_of(options):
     return roles
 
 
-@pytest.fixture(scope="session")
-def owned(root, closed):
+def two_companies(root):
     """One of everything in each of two companies: name of the thing → id. The call in "held" is in an agent's hands, with its fence."""
     def make():
         company = root.company()
@@ -169,6 +168,11 @@ def owned(root, closed):
                 "task": next(task["id"] for task in tasks if task["id"] != held["task_id"]), "suppression": suppression["id"], "call": call,
                 "upload": upload["upload_id"], "prices": prices["id"], "held": held["call_id"]}
     return make(), make()
+
+
+@pytest.fixture(scope="session")
+def owned(root):
+    return two_companies(root)
 
 
 

@@ -13,7 +13,7 @@ from agents import psql
 from clients import NOBODY, TIME, UUID, walk
 from conftest import SKILLBASE_CONFIG, Api, fields, wait_until
 from reflected import Reflected
-from test_access import bearer, closed, issuer, root  # noqa: F401 (fixtures)
+from secured import bearer, closed, issuer, root  # noqa: F401 (fixtures)
 from test_skillbases import body, small
 
 KEYS = ["id", "company_id", "at", "actor", "address", "request_id", "kind", "resource_id", "action", "before", "after"]
