@@ -125,7 +125,7 @@ def test_wrong_tokens(closed, issuer):
         for parameter in ("token", "access_token", "Api_Key"):
             for headers in ({}, bearer(token)):
                 answer = client.get("/api/companies", params={"limit": 1, parameter: token}, headers=headers)
-                assert answer.status_code == 400 and check_problem(answer)["reason"] == "TOKEN_IN_URL" and token not in answer.text
+                assert answer.status_code == 400 and check_problem(answer)["reason"] == "CREDENTIALS_IN_URL" and token not in answer.text
                 assert 'error="invalid_request"' in answer.headers["www-authenticate"]
     for process in ("gateway", "skillbase"):
         assert issuer.token("platform").split(".")[0] not in closed.log(f"dialplane-{process}")
