@@ -233,7 +233,7 @@ bool request_authorize(struct request *request)
     if (websocket)
         protocols = exchange_header(request->exchange, "sec-websocket-protocol");
     if (credentials_in_query(exchange_query(request->exchange)))
-        err_set(&err, ERR_INVALID_ARGUMENT, REASON_TOKEN_IN_URL,
+        err_set(&err, ERR_INVALID_ARGUMENT, REASON_CREDENTIALS_IN_URL,
                 "an address must not carry credentials, because logs and histories keep it: send "
                 "them as Authorization: Bearer <token>, and take this one out of use");
     else if (!only_header(request, "authorization", &authorization))
