@@ -22,6 +22,11 @@ static void put_params(void *context, struct pg_params *params);
 static bool put_rows(void *context, const struct pg_result *rows, struct buf *out, bool *ret_last,
                      struct err *err);
 
+/* Row, column; reason and content may hold numbers. */
+static const enum export_personal personal[] = {EXPORT_NOT_PERSONAL, EXPORT_NOT_PERSONAL,
+                                                EXPORT_TEXT, EXPORT_TEXT};
+static const struct export_columns columns = {personal, 4};
+
 static const struct export_source source = {put_params, put_rows, &sql_list_upload_errors};
 
 void download_upload_errors(struct rpc_call *call, const void *request)
@@ -111,7 +116,7 @@ static bool put_rows(void *context, const struct pg_result *rows, struct buf *ou
     (void)err;
     *ret_last = count == 0;
     for (int i = 0; i < count; i++)
-        export_put_line(out, rows, i, COLUMN_CELLS);
+        export_put_line(out, export->call, &columns, rows, i, COLUMN_CELLS);
     if (count)
         export->row = pg_int64(rows, count - 1, COLUMN_ROW_NUMBER);
     else

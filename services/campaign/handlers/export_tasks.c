@@ -24,6 +24,10 @@ static const char *const names[] = {
     "updated_at",
 };
 #define NAMES (sizeof(names) / sizeof(names[0]))
+/* As the fields of CallTask; the uploaded columns after them are text. */
+static const enum export_personal personal[NAMES] = {
+    [1] = EXPORT_PHONE, [2] = EXPORT_TEXT, [9] = EXPORT_TEXT, [12] = EXPORT_PHONE};
+static const struct export_columns columns = {personal, NAMES};
 
 struct task_export {
     struct rpc_call *call;
@@ -103,10 +107,10 @@ static void on_header(void *context, const struct pg_outcome *outcome)
         fail_not_found(call, "campaign", export->request->campaign_id);
         return;
     }
-    struct pg_array columns = pg_text_array(outcome->result, 0, 0);
+    struct pg_array given = pg_text_array(outcome->result, 0, 0);
 
-    export->columns = ARENA_ARRAY(arena, const char *, (size_t)columns.left + 1);
-    while (export->columns && pg_array_next(&columns, &name))
+    export->columns = ARENA_ARRAY(arena, const char *, (size_t)given.left + 1);
+    while (export->columns && pg_array_next(&given, &name))
         export->columns[export->column_count++] = arena_strndup(arena, name.data, name.length);
     if (arena_is_exhausted(arena)) {
         fail_memory(call);
@@ -152,7 +156,7 @@ static bool put_rows(void *context, const struct pg_result *rows, struct buf *ou
     (void)err;
     *ret_last = count == 0;
     for (int i = 0; i < count; i++)
-        export_put_line(out, rows, i, COLUMN_CELLS);
+        export_put_line(out, export->call, &columns, rows, i, COLUMN_CELLS);
     if (count) {
         export->continues = true;
         export->priority = pg_int64(rows, count - 1, COLUMN_RANK);
