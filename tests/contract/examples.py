@@ -241,6 +241,10 @@ def tasks(tour, campaign, held):
     tour.do("ExplainTask", path=task)
 
 
+def erasure(tour, company):
+    tour.do("EraseContact", path={"company_id": company["id"]}, json={"phone_number": "+12015550100", "reference": "Ticket 4711"})
+
+
 def ends(tour, company, skillbase, campaign):
     tour.do("CancelCampaign", path={"id": campaign["id"]})
     tour.do("CancelCampaign", 409, path={"id": campaign["id"]})
@@ -275,6 +279,7 @@ def run(platform, api, document, unique=None):
     analytics(tour, company, skillbase, campaign, held)
     tasks(tour, campaign, held)
     problems(tour, company)
+    erasure(tour, company)
     ends(tour, company, skillbase, campaign)
     return tour.steps
 
