@@ -1,5 +1,5 @@
-/* event_vault: events of calls as they lie in call_events.event: serialized, and sealed in their place
- * when there are keys. */
+/* event_vault: events of calls as they lie in call_events.event: serialized, and sealed in their
+ * place when there are keys. */
 #ifndef DIALPLANE_ANALYTICS_EVENT_VAULT_H
 #define DIALPLANE_ANALYTICS_EVENT_VAULT_H
 

@@ -415,8 +415,7 @@ static bool has_task(void)
             return true;
         if (the_vault)
             err_set(&err, ERR_INVALID_ARGUMENT, NULL, "--reencrypt needs --data-keys");
-    }
-    else if (re_rate_check(&re_rate_options, &err) && read_prices(&re_rate_options.prices, &err))
+    } else if (re_rate_check(&re_rate_options, &err) && read_prices(&re_rate_options.prices, &err))
         return true;
     fprintf(stderr, "dialplane-analytics: %s\n", err.message);
     exit(2);

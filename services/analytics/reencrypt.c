@@ -1,6 +1,6 @@
-/* --reencrypt: every stored event as it would be stored now, some hundred a transaction, in the order
- * of the primary key. What is read and what is written may be broken off anywhere: the next run
- * passes over what is done. */
+/* --reencrypt: every stored event as it would be stored now, some hundred a transaction, in the
+ * order of the primary key. What is read and what is written may be broken off anywhere: the next
+ * run passes over what is done. */
 #include "tasks.h"
 
 #include "analytics_sql.h"

@@ -182,8 +182,8 @@ static void on_stored_events(void *context, const struct pg_outcome *outcome)
     for (int i = 0; i < pg_rows(rows); i++) {
         struct str stored = pg_str(rows, i, COLUMN_EVENT);
         int64_t seq = pg_int64(rows, i, COLUMN_SEQ);
-        struct str event = event_open(report->service->vault, &report->call_id, seq, stored,
-                                      report->arena, &err);
+        struct str event =
+            event_open(report->service->vault, &report->call_id, seq, stored, report->arena, &err);
         if (!event.data) {
             report_end(report, NULL, &err);
             return;

@@ -72,8 +72,7 @@ static bool add_event(struct report *report, const Dialplane__V1__CallEvent *eve
 }
 
 /* The same of a stored event; its objects are gone with the chunk. */
-static bool add_stored_event(struct report *report, int64_t seq, struct str stored,
-                             struct err *err)
+static bool add_stored_event(struct report *report, int64_t seq, struct str stored, struct err *err)
 {
     struct arena *arena = arena_new(REPORT_ARENA_BYTES);
     bool added = false;

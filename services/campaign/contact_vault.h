@@ -21,8 +21,8 @@ void contact_data_place(struct vault_place *place, const struct uuid *campaign, 
 void upload_content_place(struct vault_place *place, const struct uuid *upload, int64_t row);
 void upload_chunk_place(struct vault_place *place, const struct uuid *upload, int64_t number);
 
-/* The contact_data of a row as the JSON object that it stands for: `stored` itself, or in the arena.
- * NULL data: err is INTERNAL (see vault_open) or RESOURCE_EXHAUSTED. */
+/* The contact_data of a row as the JSON object that it stands for: `stored` itself, or in the
+ * arena. NULL data: err is INTERNAL (see vault_open) or RESOURCE_EXHAUSTED. */
 struct str contact_data_open(const struct vault *vault, const struct uuid *campaign,
                              struct str phone, struct str stored, struct arena *arena,
                              struct err *err);

@@ -126,8 +126,7 @@ static bool seal_contact(struct task *task, const struct pg_result *result, int 
 
     if (contact_data_is_current(task->vault, stored))
         return true;
-    struct str object =
-        contact_data_open(task->vault, &campaign, phone, stored, task->arena, err);
+    struct str object = contact_data_open(task->vault, &campaign, phone, stored, task->arena, err);
 
     buf_init(&sealed, 0);
     bool ok = object.data && contact_data_seal(task->vault, &campaign, phone, object, &sealed);

@@ -164,8 +164,9 @@ static void on_turns(void *context, const struct pg_outcome *outcome)
                                       rpc_call_arena(call), &err);
         if (event.data)
             put_turn_record(&record, event);
-        attached = event.data && !record.failed && attach_wire(rpc_call_arena(call), &detail->base, DETAIL_TURNS,
-                                                 TURNS_LIMIT + 1, buf_str(&record), &err);
+        attached = event.data && !record.failed &&
+                   attach_wire(rpc_call_arena(call), &detail->base, DETAIL_TURNS, TURNS_LIMIT + 1,
+                               buf_str(&record), &err);
     }
     buf_done(&record);
     if (!attached) {

@@ -5,9 +5,9 @@
 #include "live/internal.h"
 
 #include "analytics_sql.h"
-#include "event_vault.h"
 #include "base/uuid.h"
 #include "bus/bus.h"
+#include "event_vault.h"
 #include "service/handler.h"
 
 #include <stdlib.h>

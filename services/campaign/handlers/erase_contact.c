@@ -1,13 +1,13 @@
 /* EraseContact: open (the record) → erase, some calls at a time → look through the rejected rows of
  * the company's uploads, a batch at a time → close → reply. Each step is a transaction that leaves
- * nothing half-done, and the record says how far it is: what is broken off anywhere goes on with the
- * same request. Both services' tables lie in one database, and a person is in both: one of the two
- * has to do it, and this one owns what is looked up by number. */
+ * nothing half-done, and the record says how far it is: what is broken off anywhere goes on with
+ * the same request. Both services' tables lie in one database, and a person is in both: one of the
+ * two has to do it, and this one owns what is looked up by number. */
 #include "campaign.h"
 #include "campaign_sql.h"
 #include "contact_vault.h"
-#include "handlers/handlers.h"
 #include "domain/call_list.h"
+#include "handlers/handlers.h"
 #include "phone.h"
 
 #include "base/mask.h"
@@ -332,8 +332,7 @@ static void on_closed(void *context, const struct pg_outcome *outcome)
         &err);
     response.suppressions_kept = pg_int64(outcome->result, 0, COLUMN_KEPT);
     response.uploads_under_way = pg_int64(outcome->result, 0, COLUMN_UNDER_WAY);
-    response.erased_at =
-        timestamp_from_column(rpc_call_arena(call), outcome->result, 0, COLUMN_AT);
+    response.erased_at = timestamp_from_column(rpc_call_arena(call), outcome->result, 0, COLUMN_AT);
     end_batch(erasing);
     if (response.removed)
         rpc_reply(call, &response.base);

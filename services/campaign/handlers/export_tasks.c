@@ -169,8 +169,8 @@ static bool put_sealed_row(const struct task_export *export, struct pg_array cel
         export_put_cell(out, export->call, personal[i], cell, &is_first);
     }
     json_t *data = json.data ? json_loadb(json.data, json.length, 0, NULL) : NULL;
-    bool ok = data || err_is_set(err) ||
-              err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
+    bool ok =
+        data || err_is_set(err) || err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
 
     for (size_t i = 0; data && i < export->column_count; i++) {
         const json_t *value = json_object_get(data, export->columns[i]);

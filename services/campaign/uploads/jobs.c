@@ -5,8 +5,8 @@
 #include "uploads/jobs.h"
 
 #include "campaign_sql.h"
-#include "contact_vault.h"
 #include "claims.h"
+#include "contact_vault.h"
 #include "uploads/how.h"
 #include "uploads/intake.h"
 #include "uploads/progress.h"

@@ -156,12 +156,14 @@ static size_t date(struct str text, size_t at)
     static const struct {
         const char *shape;
         size_t day, month;
-    } forms[] = {{"9999-99-99", 8, 5}, {"99.99.9999", 0, 3}, {"99/99/9999", 0, 3}, {"99/99/9999", 3, 0}};
+    } forms[] = {
+        {"9999-99-99", 8, 5}, {"99.99.9999", 0, 3}, {"99/99/9999", 0, 3}, {"99/99/9999", 3, 0}};
 
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
         if (!has_shape(text, at, forms[i].shape))
             continue;
-        int day = two_digits(text, at + forms[i].day), month = two_digits(text, at + forms[i].month);
+        int day = two_digits(text, at + forms[i].day),
+            month = two_digits(text, at + forms[i].month);
 
         if (day >= 1 && day <= 31 && month >= 1 && month <= 12)
             return strlen(forms[i].shape);
@@ -171,7 +173,8 @@ static size_t date(struct str text, size_t at)
 
 static bool follows_row(struct str text, size_t at)
 {
-    return at >= 4 && str_equal_ignore_case((struct str){text.data + at - 4, 4}, STR_LITERAL("row "));
+    return at >= 4 &&
+           str_equal_ignore_case((struct str){text.data + at - 4, 4}, STR_LITERAL("row "));
 }
 
 /* The end of the group before the last one: what a letter follows belongs to a word. */

@@ -11,7 +11,7 @@
 struct data_key {
     char id[VAULT_KEY_ID_MAX + 1];
     unsigned char seal[KEY_BYTES], hash[KEY_BYTES]; /* made from the key that was given */
-    EVP_MAC_CTX *nonce; /* keyed; copied for each value */
+    EVP_MAC_CTX *nonce;                             /* keyed; copied for each value */
 };
 
 struct vault {

@@ -100,9 +100,9 @@ static bool read_key(struct vault *vault, struct str text, struct err *err)
     unsigned char given[KEY_BYTES];
 
     if (!colon || !is_id(id))
-        return err_set(err, ERR_INVALID_ARGUMENT, NULL,
-                       "data key %u is not ID:KEY with an id of 1 to 32 letters, digits, -, _ and .",
-                       number);
+        return err_set(
+            err, ERR_INVALID_ARGUMENT, NULL,
+            "data key %u is not ID:KEY with an id of 1 to 32 letters, digits, -, _ and .", number);
     if (vault->count == VAULT_KEYS_MAX)
         return err_set(err, ERR_INVALID_ARGUMENT, NULL, "there are more than %d data keys",
                        VAULT_KEYS_MAX);

@@ -5,10 +5,10 @@
  *   nonce          12 bytes
  *   ciphertext     as long as the value
  *   tag            16 bytes
- * What comes before the nonce, and the place, are its associated data. The nonce is an HMAC of place
- * and value under a key of its own, cut to 96 bits: two values share one only where they are one, so
- * that no counter and no random number can go wrong, and a value that is reported again is found to
- * be the same. As many values may be sealed with one key as with random nonces: 2^32. */
+ * What comes before the nonce, and the place, are its associated data. The nonce is an HMAC of
+ * place and value under a key of its own, cut to 96 bits: two values share one only where they are
+ * one, so that no counter and no random number can go wrong, and a value that is reported again is
+ * found to be the same. As many values may be sealed with one key as with random nonces: 2^32. */
 #include "vault/internal.h"
 
 #include <errno.h>
@@ -168,10 +168,9 @@ bool vault_seal(const struct vault *vault, const struct vault_place *place, stru
 {
     const struct data_key *key = &vault->keys[0];
     size_t id_length = strlen(key->id), head_length = HEAD_BYTES + id_length;
-    unsigned char *head =
-        plain.length <= VALUE_LIMIT
-            ? (unsigned char *)buf_reserve(out, overhead(key) + plain.length)
-            : NULL;
+    unsigned char *head = plain.length <= VALUE_LIMIT
+                              ? (unsigned char *)buf_reserve(out, overhead(key) + plain.length)
+                              : NULL;
     EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
     bool ok = head && context;
     int length = 0;
@@ -254,7 +253,8 @@ static const struct data_key *find(const struct vault *vault, struct str id)
 
 static bool damaged(struct err *err, const char *why)
 {
-    return err_set(err, ERR_INTERNAL, "DATA_DAMAGED", "a stored value cannot be decrypted: %s", why);
+    return err_set(err, ERR_INTERNAL, "DATA_DAMAGED", "a stored value cannot be decrypted: %s",
+                   why);
 }
 
 static bool missing(struct err *err, struct str id)
@@ -263,15 +263,16 @@ static bool missing(struct err *err, struct str id)
 
     /* The id is not authenticated yet: only what an id may be made of is repeated. */
     for (size_t i = 0; i < id.length; i++)
-        text[i] = (unsigned char)id.data[i] > ' ' && (unsigned char)id.data[i] < 0x7F &&
-                          id.data[i] != '"'
-                      ? id.data[i]
-                      : '?';
+        text[i] =
+            (unsigned char)id.data[i] > ' ' && (unsigned char)id.data[i] < 0x7F && id.data[i] != '"'
+                ? id.data[i]
+                : '?';
     text[id.length] = '\0';
-    return err_set(err, ERR_INTERNAL, "DATA_KEY_MISSING",
-                   "a stored value is encrypted with the data key \"%s\", which this service has not "
-                   "been given: see --data-keys",
-                   text);
+    return err_set(
+        err, ERR_INTERNAL, "DATA_KEY_MISSING",
+        "a stored value is encrypted with the data key \"%s\", which this service has not "
+        "been given: see --data-keys",
+        text);
 }
 
 static bool decrypt(const struct vault *vault, const struct data_key *key,
@@ -287,15 +288,14 @@ static bool decrypt(const struct vault *vault, const struct data_key *key,
         return err_set(err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE,
                        "an encrypted value does not fit the memory of one call");
     }
-    bool ok =
-        EVP_DecryptInit_ex2(context, vault->cipher, key->seal, parts->nonce, NULL) &&
-        EVP_DecryptUpdate(context, NULL, &length, (const unsigned char *)parts->head.data,
-                          (int)parts->head.length) &&
-        EVP_DecryptUpdate(context, NULL, &length, place->bytes, (int)place->length) &&
-        (!parts->length ||
-         EVP_DecryptUpdate(context, plain, &length, parts->cipher, (int)parts->length)) &&
-        EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, (void *)parts->tag) &&
-        EVP_DecryptFinal_ex(context, plain + parts->length, &length) > 0;
+    bool ok = EVP_DecryptInit_ex2(context, vault->cipher, key->seal, parts->nonce, NULL) &&
+              EVP_DecryptUpdate(context, NULL, &length, (const unsigned char *)parts->head.data,
+                                (int)parts->head.length) &&
+              EVP_DecryptUpdate(context, NULL, &length, place->bytes, (int)place->length) &&
+              (!parts->length ||
+               EVP_DecryptUpdate(context, plain, &length, parts->cipher, (int)parts->length)) &&
+              EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, (void *)parts->tag) &&
+              EVP_DecryptFinal_ex(context, plain + parts->length, &length) > 0;
 
     EVP_CIPHER_CTX_free(context);
     if (!ok) {
@@ -389,8 +389,8 @@ bool vault_open_text(const struct vault *vault, const struct vault_place *place,
 
 /* ---- Hashes ---- */
 
-bool vault_hash(const struct vault *vault, struct str text, unsigned char ret_hash[VAULT_HASH_BYTES],
-                const char **ret_key_id)
+bool vault_hash(const struct vault *vault, struct str text,
+                unsigned char ret_hash[VAULT_HASH_BYTES], const char **ret_key_id)
 {
     if (!vault_seals(vault))
         return false;

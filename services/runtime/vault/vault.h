@@ -19,11 +19,11 @@
 
 struct vault;
 
-/* `keys`: "ID:KEY,ID:KEY…", the first of which seals and all of which open; an id is 1 to 32 of a-z,
- * A-Z, 0-9, "-", "_" and ".", a key 32 bytes in base64 (either alphabet) or 64 hexadecimal digits.
- * `path`: a file of the same, one or several a line, "#" begins a comment; at most one of the two is
- * given. Neither (NULL or ""): a vault that seals nothing. NULL with err INVALID_ARGUMENT, which
- * says what is wrong and never repeats a key. */
+/* `keys`: "ID:KEY,ID:KEY…", the first of which seals and all of which open; an id is 1 to 32 of
+ * a-z, A-Z, 0-9, "-", "_" and ".", a key 32 bytes in base64 (either alphabet) or 64 hexadecimal
+ * digits. `path`: a file of the same, one or several a line, "#" begins a comment; at most one of
+ * the two is given. Neither (NULL or ""): a vault that seals nothing. NULL with err
+ * INVALID_ARGUMENT, which says what is wrong and never repeats a key. */
 struct vault *vault_new(const char *keys, const char *path, struct err *err);
 void vault_free(struct vault *vault); /* NULL is allowed */
 
@@ -69,8 +69,8 @@ bool vault_open_text(const struct vault *vault, const struct vault_place *place,
 
 /* HMAC-SHA-256 of `text` with the first key's own key for hashes; *ret_key_id is the vault's. False
  * without keys. */
-bool vault_hash(const struct vault *vault, struct str text, unsigned char ret_hash[VAULT_HASH_BYTES],
-                const char **ret_key_id);
+bool vault_hash(const struct vault *vault, struct str text,
+                unsigned char ret_hash[VAULT_HASH_BYTES], const char **ret_key_id);
 /* The same with a secret of 32 bytes that somebody else keeps. */
 bool vault_hash_with(const unsigned char secret[VAULT_HASH_BYTES], struct str text,
                      unsigned char ret_hash[VAULT_HASH_BYTES]);

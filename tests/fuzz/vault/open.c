@@ -14,8 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf plain, again;
 
     if (!vault)
-        vault = vault_new(
-            "k1:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", NULL, &err);
+        vault = vault_new("k1:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+                          NULL, &err);
     buf_init(&plain, 0);
     buf_init(&again, 0);
     vault_place_init(&place, "fuzz");

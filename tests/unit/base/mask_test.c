@@ -55,7 +55,8 @@ static void test_text(void **state)
         {"+12015550100+12015550101", "+1•••0100+1•••0101"},
         {"tel:+12015550100;ext=5", "tel:+1•••0100;ext=5"},
         {"Row 1000000: phone_number is empty", "Row 1000000: phone_number is empty"},
-        {"Row 12: 2015550100 is in row 1000001 already", "Row 12: •••0100 is in row 1000001 already"},
+        {"Row 12: 2015550100 is in row 1000001 already",
+         "Row 12: •••0100 is in row 1000001 already"},
         {"born 1990-12-31, called 2026-01-17 09:30", "born 1990-12-31, called 2026-01-17 09:30"},
         {"17.01.2026 12/31/2025", "17.01.2026 12/31/2025"},
         {"2026-13-17 00", "•••1700"}, /* no date */
@@ -94,7 +95,8 @@ static void test_every_length(void **state)
         size_t shown = 0;
         for (size_t i = 0; i < out.length; i++)
             shown += out.data[i] >= '0' && out.data[i] <= '9';
-        assert_true(shown + 5 <= digits || shown <= 3); /* at most the country code, or five hidden */
+        assert_true(shown + 5 <= digits ||
+                    shown <= 3); /* at most the country code, or five hidden */
         buf_done(&out);
     }
 }

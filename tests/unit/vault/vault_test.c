@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #define KEY "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f" /* 0 to 31 */
-#define OTHER "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="                     /* 32 to 63 */
+#define OTHER "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="                   /* 32 to 63 */
 
 static struct vault *open_vault(const char *keys)
 {
@@ -64,8 +64,9 @@ static void test_vectors(void **state)
 {
     static const char *const table[][2] = {
         {"", "00445001026b31e7c769d4ac361f50fcd5098855914ad8e9a51f9b17ae0009debb5ccf"},
-        {"hello, world", "00445001026b31171da44ee091eaa195296b7cb501c78574a3061db788fe6c9664468e5eaf"
-                         "514898153a15dddfd3d1"},
+        {"hello, world",
+         "00445001026b31171da44ee091eaa195296b7cb501c78574a3061db788fe6c9664468e5eaf"
+         "514898153a15dddfd3d1"},
     };
     struct vault *vault = open_vault("k1:" KEY);
     struct vault_place place = event_place(7);
@@ -289,9 +290,9 @@ static void test_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors), cmocka_unit_test(test_hashes),
-        cmocka_unit_test(test_damage),  cmocka_unit_test(test_rotation),
-        cmocka_unit_test(test_text),    cmocka_unit_test(test_places),
+        cmocka_unit_test(test_vectors),    cmocka_unit_test(test_hashes),
+        cmocka_unit_test(test_damage),     cmocka_unit_test(test_rotation),
+        cmocka_unit_test(test_text),       cmocka_unit_test(test_places),
         cmocka_unit_test(test_wrong_keys), cmocka_unit_test(test_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
