@@ -1,7 +1,7 @@
 -- Privacy: a person's data are erased on request, and the record of it does not name the person.
 
 -- What was erased, without whom: phone_hash is an HMAC-SHA-256 of the number, whose key is the service's (key_id: that of its data key) or, without data keys, the
--- secret below (key_id null). upload, upload_row: how far rejected rows have been looked through. finished_at null: broken off; the same request goes on.
+-- company's secret below (key_id null). upload, upload_row: how far rejected rows have been looked through. finished_at null: broken off; the same request goes on.
 create table erasures (
     id uuid primary key,
     company_id uuid not null references companies (id) on delete cascade,
@@ -18,12 +18,22 @@ create table erasures (
 create index erasures_of_company on erasures (company_id, created_at desc, id desc);
 create index erasures_under_way on erasures (company_id, phone_hash) where finished_at is null;
 
--- For installations without data keys. Whoever can read this table can try numbers against the hashes: see SECURITY.md.
-create table erasure_secret (
-    is_only boolean primary key default true check (is_only),
+-- For installations without data keys, made when it is first asked for. Whoever can read this table can try numbers against the hashes.
+create table erasure_secrets (
+    company_id uuid primary key references companies (id) on delete cascade,
     secret bytea not null
 );
-insert into erasure_secret (secret) values (sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())));
+
+-- Null: no such company for who asks.
+create function erasure_secret(scope uuid, company uuid) returns bytea
+language plpgsql as $$
+begin
+    insert into erasure_secrets (company_id, secret)
+        select o.id, sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))
+        from companies o where o.id = company and (scope is null or o.id = scope)
+    on conflict do nothing;
+    return (select s.secret from erasure_secrets s where s.company_id = company and (scope is null or s.company_id = scope));
+end $$;
 
 -- The uploads of a company that have rejected rows.
 create index call_list_uploads_with_errors on call_list_uploads (company_id, id) where errors_kept > 0;
@@ -120,6 +130,7 @@ declare
     ids uuid[];
     call_ids uuid[];
     starts timestamptz[];
+    said uuid[];
     by_phone integer;
     n_tasks bigint;
     n_open bigint;
@@ -158,14 +169,17 @@ begin
         return;
     end if;
 
-    delete from call_events e using unnest(call_ids, starts) u(id, started) where e.call_id = u.id and e.started_at = u.started;
-    get diagnostics n_events = row_count;
+    with gone as (
+        delete from call_events e using unnest(call_ids, starts) u(id, started) where e.call_id = u.id and e.started_at = u.started returning e.call_id
+    )
+    select count(*), coalesce(array_agg(distinct g.call_id), '{}') into n_events, said from gone g;
+    select count(*) into n_calls from unnest(call_ids, starts) u(id, started) join calls c on c.id = u.id and c.started_at = u.started
+    where c.phone_number is not null or c.id = any (said);
     update call_metrics m set figures = wire_without(m.figures, 42) from unnest(call_ids, starts) u(id, started)
     where m.call_id = u.id and m.started_at = u.started and wire_without(m.figures, 42) <> m.figures;
     get diagnostics n_reasons = row_count;
     update calls c set phone_number = null, last_seq = case when c.ended_at is null then 10000000 else c.last_seq end
     from unnest(call_ids, starts) u(id, started) where c.id = u.id and c.started_at = u.started and (c.phone_number is not null or c.ended_at is null);
-    get diagnostics n_calls = row_count;
 
     update call_attempts a set error_message = null where a.task_id = any (ids) and a.error_message is not null;
     get diagnostics n_attempts = row_count;
@@ -205,15 +219,12 @@ end $$;
 -- The end: what the answer says.
 create function close_erasure(company uuid, erasure uuid, phone text, out removed jsonb, out kept bigint, out under_way bigint, out at timestamptz)
 language plpgsql as $$
-declare
-    n bigint;
 begin
-    -- What a log of changes shows of it; the entries stay.
-    if to_regprocedure('erase_audit_entries(uuid, text)') is not null then
-        execute 'select erase_audit_entries($1, $2)' into n using company, phone;
-        perform note_erased(erasure, jsonb_build_object('audit_entries', n));
-    end if;
     update erasures e set finished_at = clock_timestamp() where e.id = erasure returning e.removed, e.finished_at into removed, at;
+    -- The log of changes, where there is one, holds no number and nothing about a person: there is nothing to take out of it, and it shall know of this.
+    if to_regprocedure('audit_record(uuid, text, uuid, text, jsonb, jsonb)') is not null then
+        execute 'select audit_record($1, ''contact'', $2, ''erase'', null, $3)' using company, erasure, removed;
+    end if;
     select count(*) into kept from suppressions s where s.company_id = company and s.pattern = phone and not s.is_prefix;
     select count(*) into under_way from call_list_uploads u where u.company_id = company and u.state in ('receiving', 'queued', 'processing');
 end $$;

@@ -196,6 +196,7 @@ def dispatch(tour, campaign):
     tour.do("ReportProgress", path=call, json={**fence, "stage": "answered"})
     tour.do("ReportProgress", 409, path=call, json={"fence": held["fence"] + 1, "stage": "answered"})
     tour.do("Heartbeat", json={"worker_id": "agent-1", "calls": [{**call, **fence}]})
+    tour.do("EraseContact", 409, path={"company_id": campaign["company_id"]}, json={"phone_number": held["phone_number"]})
     return held
 
 

@@ -54,6 +54,12 @@ static void fail(struct erasing *erasing, const struct err *err)
     rpc_fail(erasing->call, err);
 }
 
+static void fail_unknown(struct erasing *erasing)
+{
+    end_batch(erasing);
+    fail_not_found(erasing->call, "company", erasing->request->company_id);
+}
+
 /* Every callback begins with this: true when there is nothing more to do. */
 static bool has_failed(struct erasing *erasing, const struct pg_outcome *outcome)
 {
@@ -128,9 +134,11 @@ void erase_contact(struct rpc_call *call, const void *request_)
     }
     if (vault_hash(service->vault, str_from(erasing->phone), erasing->hash, &erasing->key_id))
         open_record(erasing);
-    else if (begin_batch(erasing, &params))
-        pg_read(service->pool, rpc_call_owner(call), &sql_get_erasure_secret, &params, on_secret,
-                erasing);
+    else if (begin_batch(erasing, &params)) {
+        param_scope(&params, call);
+        pg_param_text(&params, request->company_id);
+        query(erasing, &sql_get_erasure_secret, &params, on_secret);
+    }
 }
 
 static void on_secret(void *context, const struct pg_outcome *outcome)
@@ -142,6 +150,10 @@ static void on_secret(void *context, const struct pg_outcome *outcome)
         return;
     struct str secret = pg_str(outcome->result, 0, 0);
 
+    if (!secret.length) {
+        fail_unknown(erasing);
+        return;
+    }
     if (secret.length == VAULT_HASH_BYTES &&
         vault_hash_with((const unsigned char *)secret.data, str_from(erasing->phone),
                         erasing->hash)) {
@@ -177,8 +189,7 @@ static void on_opened(void *context, const struct pg_outcome *outcome)
     if (has_failed(erasing, outcome))
         return;
     if (!str_equal_cstr(pg_str(outcome->result, 0, COLUMN_VERDICT), "ok")) {
-        end_batch(erasing);
-        fail_not_found(erasing->call, "company", erasing->request->company_id);
+        fail_unknown(erasing);
         return;
     }
     struct uuid id = pg_uuid(outcome->result, 0, COLUMN_ERASURE);
