@@ -222,6 +222,12 @@ const ProtobufCMessage *rpc_request_read(struct rpc_call *call, grpc_byte_buffer
  * PERMISSION_DENIED. */
 bool rpc_access_allow(struct rpc_call *call, struct err *err);
 
+/* personal.c: whether this answer must be masked, and it masked: on true the caller frees the buf.
+ */
+bool rpc_personal_needs_mask(const struct rpc_call *call);
+bool rpc_personal_mask(const struct rpc_call *call, struct str wire, struct buf *ret_masked,
+                       struct err *err);
+
 /* metadata.c */
 void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadata);
 

@@ -175,6 +175,23 @@ static bool end(struct rpc_call *call)
     return true;
 }
 
+static void answer_masked(struct rpc_call *call, grpc_slice whole)
+{
+    struct str wire = {(const char *)GRPC_SLICE_START_PTR(whole), GRPC_SLICE_LENGTH(whole)};
+    struct err err = {0};
+    struct buf masked;
+
+    if (!rpc_personal_mask(call, wire, &masked, &err)) {
+        rpc_answer(call, &err, NULL);
+        return;
+    }
+    grpc_slice slice = grpc_slice_from_copied_buffer(masked.data ? masked.data : "", masked.length);
+    grpc_byte_buffer *bytes = grpc_raw_byte_buffer_create(&slice, 1);
+    grpc_slice_unref(slice);
+    buf_done(&masked);
+    rpc_answer(call, NULL, bytes);
+}
+
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *response)
 {
     if (!end(call))
@@ -183,9 +200,13 @@ void rpc_reply(struct rpc_call *call, const ProtobufCMessage *response)
         size_t size = protobuf_c_message_get_packed_size(response);
         grpc_slice slice = grpc_slice_malloc(size);
         protobuf_c_message_pack(response, GRPC_SLICE_START_PTR(slice));
-        grpc_byte_buffer *bytes = grpc_raw_byte_buffer_create(&slice, 1);
+        if (rpc_personal_needs_mask(call)) {
+            answer_masked(call, slice);
+        } else {
+            grpc_byte_buffer *bytes = grpc_raw_byte_buffer_create(&slice, 1);
+            rpc_answer(call, NULL, bytes);
+        }
         grpc_slice_unref(slice);
-        rpc_answer(call, NULL, bytes);
     }
     rpc_call_settle(call);
 }
