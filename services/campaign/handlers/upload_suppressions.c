@@ -218,6 +218,8 @@ void upload_suppressions_gone(struct rpc_call *call)
 /* ---- All rows are staged ---- */
 
 static void on_inserted(void *context, const struct pg_outcome *outcome);
+static void write_down(struct upload *upload);
+static void on_written_down(void *context, const struct pg_outcome *outcome);
 static void on_committed(void *context, const struct pg_outcome *outcome);
 
 static void insert_more(struct upload *upload)
@@ -265,6 +267,31 @@ static void on_inserted(void *context, const struct pg_outcome *outcome)
     upload->tasks += pg_int64(outcome->result, 0, COLUMN_TASKS);
     if (staged) /* a stretch without rows is the end of the table */
         insert_more(upload);
+    else
+        write_down(upload);
+}
+
+/* One entry of the audit log for all of them, in their transaction. */
+static void write_down(struct upload *upload)
+{
+    const struct call_list *list = intake_work(upload->intake)->list;
+    struct pg_params params = {.arena = upload->arena};
+
+    pg_param_text(&params, upload->company_id);
+    pg_param_int64(&params, call_list_total(list));
+    pg_param_int64(&params, upload->created);
+    pg_param_int64(&params, call_list_error_count(list));
+    pg_param_int64(&params, upload->tasks);
+    pg_session_query(intake_session(upload->intake), &sql_audit_suppressions_upload, &params,
+                     on_written_down, upload);
+}
+
+static void on_written_down(void *context, const struct pg_outcome *outcome)
+{
+    struct upload *upload = context;
+
+    if (!outcome->result)
+        fail(upload, &outcome->err);
     else
         pg_session_query(intake_session(upload->intake), &sql_commit_transaction, NULL,
                          on_committed, upload);
