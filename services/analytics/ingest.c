@@ -455,6 +455,7 @@ static void write_group(struct group *group)
     pg_param_int64_array(&columns.params, events.at, events.count);
     pg_param_int64_array(&columns.params, events.bytes, events.count);
     pg_param_bytes(&columns.params, bytes);
+    pg_param_int64(&columns.params, ingest->service->outcome_words);
     /* No deadline: the group is not one caller's. */
     struct pg_owner owner = {
         .identity = pg_shared_identity(rpc_call_owner(group->reports[0]->call)),

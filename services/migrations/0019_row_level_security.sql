@@ -35,14 +35,16 @@ begin
                 when duplicate_object or unique_violation then
                     null; -- the migration of another database on this server was faster
                 when insufficient_privilege then
-                    raise exception 'the database user "%" may not create roles: let an administrator of the server give it that right (alter role %I createrole), or run: create role %I nologin; create role %I nologin; grant %I, %I to %I',
-                        current_user, current_user, v_prefix || '_company', v_prefix || '_service', v_prefix || '_company', v_prefix || '_service', current_user;
+                    raise exception '%', format(
+                        'the database user %1$I may not create roles: let an administrator run: create role %2$I nologin; create role %3$I nologin; grant %2$I, %3$I to %1$I',
+                        current_user, v_prefix || '_company', v_prefix || '_service');
             end;
         end if;
         -- Somebody else's are not taken: whoever may be that role would see what is in his database.
         if not pg_has_role(current_user, v_role, 'member') then
-            raise exception 'the role "%" belongs to another installation on this database server: choose other names with --database-roles, or let an administrator run: grant %I, %I to %I',
-                v_role, v_prefix || '_company', v_prefix || '_service', current_user;
+            raise exception '%', format(
+                'the role %1$I belongs to another installation on this database server: choose other names with --database-roles, or let an administrator run: grant %2$I, %3$I to %4$I',
+                v_role, v_prefix || '_company', v_prefix || '_service', current_user);
         end if;
         insert into database_roles values (v_kind, v_role);
     end loop;
@@ -54,26 +56,28 @@ language sql stable parallel safe as $$
     select nullif(current_setting('dialplane.company', true), '')::uuid
 $$;
 
--- The company of a row, as an expression over table p_table; null: the rows are no company's; no row: nobody has said so.
--- A table that has company_id needs no line. Others name the row that says it by its key: such a row is looked up for each row that is read, so give what is
--- read by the thousand a company_id instead.
-create function company_expressions() returns table (name text, expression text)
+-- What guard_tables() cannot see for itself. of_company: whose a row is, as an expression over its table; null: nobody's in particular. A table that has a column
+-- company_id, and that both roles may write, needs no line. An expression that names another row by its key looks that up for each row that is read: give what
+-- is read by the thousand a company_id instead. company_may, service_may: the rights of the two roles; null: none.
+create function table_rules() returns table (name text, of_company text, company_may text, service_may text)
 language sql immutable as $$
-    values ('companies', 'id'),
-           ('call_events', '(select i.company_id from call_index i where i.call_id = call_events.call_id)'),
-           ('call_metrics', '(select i.company_id from call_index i where i.call_id = call_metrics.call_id)'),
-           ('call_list_upload_chunks', '(select u.company_id from call_list_uploads u where u.id = call_list_upload_chunks.upload_id)'),
-           ('call_list_upload_errors', '(select u.company_id from call_list_uploads u where u.id = call_list_upload_errors.upload_id)'),
-           ('campaign_counts', '(select c.company_id from campaigns c where c.id = campaign_counts.campaign_id)'),
-           ('campaign_count_changes', '(select c.company_id from campaigns c where c.id = campaign_count_changes.campaign_id)'),
-           -- no company's; those of one company may read them
-           ('disposition_rules', null),
-           ('call_storage', null)
-$$;
--- Tables that those of one company have nothing to do with.
-create function tables_of_ours() returns setof text
-language sql immutable as $$
-    values ('dialplane_migration'), ('database_roles'), ('upkeep_turn')
+    values ('companies', 'id', 'select, insert, update, delete', 'select, insert, update, delete'),
+           ('call_events', '(select i.company_id from call_index i where i.call_id = call_events.call_id)', 'select, insert, update, delete', 'select, insert, update, delete'),
+           ('call_metrics', '(select i.company_id from call_index i where i.call_id = call_metrics.call_id)', 'select, insert, update, delete', 'select, insert, update, delete'),
+           ('call_list_upload_chunks', '(select u.company_id from call_list_uploads u where u.id = call_list_upload_chunks.upload_id)',
+                'select, insert, update, delete', 'select, insert, update, delete'),
+           ('call_list_upload_errors', '(select u.company_id from call_list_uploads u where u.id = call_list_upload_errors.upload_id)',
+                'select, insert, update, delete', 'select, insert, update, delete'),
+           ('campaign_counts', '(select c.company_id from campaigns c where c.id = campaign_counts.campaign_id)',
+                'select', 'select, insert, update, delete'),
+           ('campaign_count_changes', '(select c.company_id from campaigns c where c.id = campaign_count_changes.campaign_id)',
+                'select', 'select, insert, update, delete'),
+           ('audit_entries', 'company_id', 'select, insert', 'select, insert'), -- append-only
+           ('disposition_rules', null, 'select', 'select'),
+           ('call_storage', null, 'select', 'select, update'),
+           ('upkeep_turn', null, null, 'select, insert, update'),
+           ('database_roles', null, null, 'select'),
+           ('dialplane_migration', null, null, 'select')
 $$;
 
 -- Roles' rights and policies on everything in the schema; may run any number of times.
@@ -95,32 +99,32 @@ begin
     end if;
 
     for r in
-        select c.relname as name, coalesce(e.expression, case when a.attname is not null then 'company_id' end) as expression,
-               e.name is null and a.attname is null as is_unknown, o.name is not null as is_ours,
-               (select array_agg(p.polname) from pg_policy p where p.polrelid = c.oid) as policies
+        select c.relname as name, coalesce(u.of_company, case when u.name is null then 'company_id' end) as of_company,
+               case when u.name is null then 'select, insert, update, delete' else u.company_may end as company_may,
+               case when u.name is null then 'select, insert, update, delete' else u.service_may end as service_may,
+               u.name is null and a.attname is null as is_unknown
         from pg_class c
-            left join company_expressions() e on e.name = c.relname
-            left join tables_of_ours() o (name) on o.name = c.relname
+            left join table_rules() u on u.name = c.relname
             left join pg_attribute a on a.attrelid = c.oid and a.attname = 'company_id' and not a.attisdropped
         where c.relnamespace = v_schema::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
     loop
+        if r.is_unknown then
+            raise exception 'table % has no column company_id: say in table_rules() whose its rows are', r.name;
+        end if;
         -- Partitions have no rights of their own: they are reached through their table, or not at all.
-        execute format('grant select, insert, update, delete on %I to %I', r.name, v_service);
-        if r.is_ours then
-            continue;
-        elsif r.is_unknown then
-            raise exception 'table % has no column company_id: say in company_expressions() whose its rows are, or in tables_of_ours() that nobody of a company has to do with it', r.name;
-        elsif r.expression is null then
-            execute format('grant select on %I to %I', r.name, v_company);
-            continue;
+        execute format('revoke all on %I from %s', r.name, v_all);
+        if r.company_may is not null then
+            execute format('grant %s on %I to %I', r.company_may, r.name, v_company);
         end if;
-        execute format('grant select, insert, update, delete on %I to %I', r.name, v_company);
-        execute format('alter table %I enable row level security', r.name);
-        if r.policies is null or not 'own_company' = any (r.policies) then
+        if r.service_may is not null then
+            execute format('grant %s on %I to %I', r.service_may, r.name, v_service);
+        end if;
+        if r.of_company is not null then
+            execute format('alter table %I enable row level security', r.name);
+            execute format('drop policy if exists own_company on %I', r.name);
+            execute format('drop policy if exists every_company on %I', r.name);
             execute format('create policy own_company on %I to %I using (%s = (select own_company())) with check (%s = (select own_company()))',
-                           r.name, v_company, r.expression, r.expression);
-        end if;
-        if r.policies is null or not 'every_company' = any (r.policies) then
+                           r.name, v_company, r.of_company, r.of_company);
             execute format('create policy every_company on %I to %I using (true) with check (true)', r.name, v_service);
         end if;
     end loop;

@@ -144,6 +144,7 @@ def prices(tour, company):
         return
     now = tour.do("SetPrices", path=where, json={**list_of, "valid_from": "2026-01-01T00:00:00Z"})
     tour.do("ListPrices", path=where)
+    tour.do("ReRateCalls", path=where, json={"start_date": "2026-01-01", "end_date": "2026-01-31"})
     tour.do("DeletePrices", 409, path={**where, "id": now["id"]})
     tour.do("DeletePrices", path={**where, "id": later["id"]})
 

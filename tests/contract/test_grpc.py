@@ -175,6 +175,7 @@ def test_each_unary_method_answers(clients, api, platform):
     prices = call("AnalyticsService/SetPrices", company_id=company["id"], valid_from="2100-01-01T00:00:00Z", stt_minute=5000000000)
     assert call("AnalyticsService/ListPrices", company_id=company["id"])["items"] == [prices]
     assert call("AnalyticsService/DeletePrices", company_id=company["id"], id=prices["id"]) == {}
+    assert call("AnalyticsService/ReRateCalls", **days)["rated"] == "1"
 
     assert call("CampaignService/DeleteCampaign", id=campaign["id"]) == {}
     assert call("SkillbaseService/DeleteSkillbase", id=skillbase["id"]) == {}

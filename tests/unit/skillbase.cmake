@@ -8,4 +8,4 @@ add_test(NAME unit/skillbase_service
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/pg/with_postgres.sh
           /usr/bin/python3 -m pytest -q -x -p no:cacheprovider ${skillbase_dir})
 set_tests_properties(unit/skillbase_service PROPERTIES TIMEOUT 300 LABELS unit
-  ENVIRONMENT "SKILLBASE_SERVER=$<TARGET_FILE:dialplane-skillbase>;PROTOSET=${CMAKE_BINARY_DIR}/proto/dialplane.protoset")
+  ENVIRONMENT "DIALPLANE_AUTH=off;SKILLBASE_SERVER=$<TARGET_FILE:dialplane-skillbase>;PROTOSET=${CMAKE_BINARY_DIR}/proto/dialplane.protoset")

@@ -7,7 +7,7 @@ SELECT p.started_at, p.id,
              to_char(p.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), to_char(p.ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
              m.avg_eou_latency::text, (m.cost_total / 1000000.0)::numeric(20, 6)::text] AS cells
 FROM (
-    SELECT * FROM calls
+    SELECT * FROM present_calls
     WHERE ($1::uuid IS NULL OR company_id = $1::uuid)
       AND ($2::uuid IS NULL OR company_id = $2::uuid)
       AND ($3::uuid IS NULL OR skillbase_id = $3::uuid)

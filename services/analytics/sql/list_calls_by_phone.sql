@@ -3,7 +3,7 @@
 -- matches are counted
 -- The figures know no numbers, so the total is counted, up to a limit. The last column is the total, and there is always a row.
 WITH page AS MATERIALIZED (
-    SELECT c.* FROM calls c
+    SELECT c.* FROM present_calls c
     WHERE c.phone_number = $9::text
       AND ($1::uuid IS NULL OR c.company_id = $1::uuid)
       AND ($2::uuid IS NULL OR c.company_id = $2::uuid)
@@ -17,7 +17,7 @@ WITH page AS MATERIALIZED (
     ORDER BY c.started_at DESC, c.id DESC OFFSET $12::bigint LIMIT $13::bigint
 ), total AS (
     SELECT count(*) AS total FROM (
-        SELECT FROM calls c
+        SELECT FROM present_calls c
         WHERE c.phone_number = $9::text
           AND ($1::uuid IS NULL OR c.company_id = $1::uuid)
           AND ($2::uuid IS NULL OR c.company_id = $2::uuid)

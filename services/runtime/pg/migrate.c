@@ -77,7 +77,7 @@ static bool check(struct migrator *migrator, PGresult *result, const char *what)
     bool good = result && !result_is_error(result);
     if (!good) {
         const char *message = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
-        char text[300];
+        char text[480];
         snprintf(text, sizeof(text), "%s", message ? message : PQerrorMessage(migrator->conn));
         trim(text);
         err_set(migrator->err,

@@ -78,6 +78,10 @@ static bool is_allowed(struct rpc_call *call, struct err *err)
     char needed[80], given[80];
 
     call->principal = everybody;
+    if (!call->server->options.auth && call->authentication_required)
+        return err_set(err, ERR_UNAVAILABLE, "AUTHENTICATION_OFF",
+                       "this service asks nobody who they are (--auth off), the gateway in front "
+                       "of it was started with --auth token: they must agree");
     if (!call->server->options.auth || call->method->built_in)
         return true;
     if (!auth_verify(call->server->options.auth, call->authorization, call->arena, &call->principal,

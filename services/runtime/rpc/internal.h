@@ -128,6 +128,7 @@ struct rpc_call {
     struct trace_span span;
     char trace_id[TRACE_ID_TEXT_SIZE];
     uint64_t received_bytes, sent_bytes; /* of messages */
+    bool authentication_required;        /* by the gateway: see rpc_access_allow() */
     bool check_only; /* see rpc.h: answered after the checks, the handler does not run */
     bool has_if_match;
     int64_t if_match_us;
@@ -145,7 +146,7 @@ struct rpc_call {
     int close_cancelled;
     bool sending;
     grpc_metadata initial[1];
-    grpc_metadata trailing[2];
+    grpc_metadata trailing[3];
     size_t trailing_count;
 
     /* Client streaming. */

@@ -89,6 +89,8 @@ void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadat
                 call->if_match_us = -1; /* matches no revision */
         } else if (str_equal(key, STR_LITERAL("check-only"))) {
             call->check_only = true;
+        } else if (str_equal(key, STR_LITERAL("authentication"))) {
+            call->authentication_required = true;
         }
     }
     if (!call->request_id)

@@ -6,6 +6,7 @@
  * With a task instead: settings → schema → migrations → pool → the task → pool → its exit status */
 #include "service/internal.h"
 
+#include "app/exposure.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -130,9 +131,10 @@ static bool open_auth(struct running *running, struct err *err)
         .allow_hs256 = settings->auth_hs256,
         .cache_slots = (unsigned)settings->auth_cache,
     };
-    if (strcmp(settings->auth, "off") == 0) {
+    if (!exposure_auth_is_on(settings->auth)) {
         log_event(LOG_LEVEL_WARN, "authentication_off",
-                  log_text("consequence", "whoever reaches this port may do everything"));
+                  log_text("consequence", "whoever reaches this port is the platform's "
+                                          "administrator and may do everything"));
         return true;
     }
     running->auth = auth_new(loop_clock(running->loop), &options, err);
