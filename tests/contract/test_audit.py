@@ -300,6 +300,9 @@ def test_append_only(api, platform, company):
     for statement in (f"update audit_entries set actor = 'x' where id = '{entry['id']}'", f"delete from audit_entries where id = '{entry['id']}'", "truncate audit_entries"):
         with pytest.raises(subprocess.CalledProcessError):
             psql(platform, statement)
+    # the services have not even the right to
+    assert psql(platform, "select count(*), bool_or(has_table_privilege(d.name, 'audit_entries', p)) from database_roles d, unnest(array['update', 'delete', 'truncate']) p"
+                ) == "6|f"
     assert psql(platform, "select forget_audit_entries(0, 1000)") == "0"
     assert entries(api, company) == [entry]
     # one that is old enough goes when it is asked for, and no other
