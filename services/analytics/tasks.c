@@ -93,7 +93,7 @@ static void verify_stretch(struct task *task)
     else
         pg_param_time_us(&params, task->stretches[task->stretch + 1].begins_us);
     pg_param_int64(&params, MOST_DIFFERENCES - task->differences + 1);
-    pg_read(task->pool, NULL, &sql_verify_call_figures, &params, on_verified, task);
+    pg_read(task->pool, &pg_service, &sql_verify_call_figures, &params, on_verified, task);
 }
 
 static void print_difference(const struct pg_result *rows, int row)
@@ -164,7 +164,7 @@ void task_verify_rollups(struct loop *loop, struct pg_pool *pool,
     struct task *task = task_new(pool, done, context);
     struct pg_params params = begin(task);
     pg_param_int64(&params, VERIFY_CALLS);
-    pg_read(pool, NULL, &sql_list_verify_stretches, &params, on_stretches, task);
+    pg_read(pool, &pg_service, &sql_list_verify_stretches, &params, on_stretches, task);
 }
 
 /* ---- --re-rate ---- */
@@ -203,7 +203,7 @@ static void rate_some(struct task *task)
     }
     pg_param_int64(&params, RE_RATE_CALLS);
     prices_param(&params, &task->options->prices);
-    pg_write(task->pool, NULL, &sql_re_rate_calls, &params, on_rated, task);
+    pg_write(task->pool, &pg_service, &sql_re_rate_calls, &params, on_rated, task);
 }
 
 static void on_rated(void *context, const struct pg_outcome *outcome)

@@ -40,8 +40,9 @@ static void on_index_pruned(void *context, const struct pg_outcome *outcome);
 static void on_figures_pruned(void *context, const struct pg_outcome *outcome);
 
 /* values: `count` parameters; a negative one is NULL. */
-static void run(struct upkeep *upkeep, const struct pg_statement *statement, const int64_t *values,
-                size_t count, pg_callback *callback)
+static void run_as(struct upkeep *upkeep, const struct pg_owner *owner,
+                   const struct pg_statement *statement, const int64_t *values, size_t count,
+                   pg_callback *callback)
 {
     struct pg_params params = {.arena = arena_new(4096)};
     if (!params.arena)
@@ -52,7 +53,13 @@ static void run(struct upkeep *upkeep, const struct pg_statement *statement, con
             pg_param_null(&params);
         else
             pg_param_int64(&params, values[i]);
-    pg_write(upkeep->service->pool, NULL, statement, &params, callback, upkeep);
+    pg_write(upkeep->service->pool, owner, statement, &params, callback, upkeep);
+}
+
+static void run(struct upkeep *upkeep, const struct pg_statement *statement, const int64_t *values,
+                size_t count, pg_callback *callback)
+{
+    run_as(upkeep, &pg_service, statement, values, count, callback);
 }
 
 /* The statement has ended: its number, or -1 when it failed (pg has logged why) or all is over. */
@@ -85,7 +92,8 @@ static void on_tick(void *context)
     int64_t now = clock->monotonic_us(clock);
     if (now >= upkeep->next_round_us) {
         upkeep->next_round_us = now + ROUND_PERIOD_US;
-        run(upkeep, &sql_make_call_partitions, &(int64_t){MONTHS_AHEAD}, 1, on_made);
+        run_as(upkeep, &pg_schema_owner, &sql_make_call_partitions, &(int64_t){MONTHS_AHEAD}, 1,
+               on_made);
     } else {
         upkeep->removals = 0;
         fold(upkeep);
@@ -128,7 +136,7 @@ static void drop(struct upkeep *upkeep)
     const struct upkeep_options *options = &upkeep->options;
     const int64_t days[] = {options->keep_calls_days ? options->keep_calls_days : -1,
                             options->keep_turns_days ? options->keep_turns_days : -1};
-    run(upkeep, &sql_drop_call_partitions, days, 2, on_dropped);
+    run_as(upkeep, &pg_schema_owner, &sql_drop_call_partitions, days, 2, on_dropped);
 }
 
 static void on_made(void *context, const struct pg_outcome *outcome)

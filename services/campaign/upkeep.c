@@ -45,7 +45,7 @@ static void run(struct upkeep *upkeep, const struct pg_statement *statement, int
         return;
     if (most)
         pg_param_int64(&params, most);
-    pg_write(upkeep->service->pool, NULL, statement, &params, callback, upkeep);
+    pg_write(upkeep->service->pool, &pg_service, statement, &params, callback, upkeep);
 }
 
 /* The statement has ended; false when it failed (pg has logged why). */

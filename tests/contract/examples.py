@@ -41,7 +41,7 @@ class Tour:
         step = self.steps.setdefault(operation, {})
         value = None
         if answer.content:
-            value = answer.json() if "json" in answer.headers["content-type"] else answer.text
+            value = answer.json() if re.search(r"[/+]json\b", answer.headers["content-type"]) else answer.text
         if expected >= 400:
             step["conflict"] = value
             return value
@@ -125,6 +125,14 @@ def suppressions(tour, company):
     tour.do("ListSuppressions", path=where)
     tour.do("GetSuppression", path={**where, "id": added["id"]})
     tour.do("DeleteSuppression", path={**where, "id": added["id"]})
+
+
+def audit(tour, company):
+    where = {"company_id": company["id"]}
+    query = {"kind": "skillbase", "action": "update"}
+    tour.do("ListAuditEntries", path=where, query=query)
+    tour.do("ExportAuditEntries", path=where, query=query)
+    tour.do("ExportAuditEntryLines", path=where, query=query)
 
 
 def prices(tour, company):
@@ -264,11 +272,13 @@ def problems(tour, company):
     tour.problem("415", "POST", "/api/companies", content="name=Glamour", headers={"content-type": "application/x-www-form-urlencoded"})
 
 
-def run(platform, api, document, unique=None):
-    """The whole tour; gives its steps."""
+def run(platform, api, document, unique=None, on_company=lambda company: None):
+    """The whole tour; gives its steps. on_company(company) is called when that has been made."""
     tour = Tour(platform, api, document, f"-{uuid.uuid4().hex[:12]}" if unique is None else unique)
     company = companies(tour)
+    on_company(company)
     skillbase = skillbases(tour, company)
+    audit(tour, company)
     suppressions(tour, company)
     prices(tour, company)
     campaign = campaigns(tour, company, skillbase)
