@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "gateway/pages/docs.h"
 #include "gateway/pages/pages.h"
+#include "gateway/secure.h"
 #include "gateway/worker.h"
 
 #include <netinet/in.h>
@@ -26,6 +27,8 @@ static bool allow_insecure;
 static struct app_trace_settings trace;
 static char trace_address[256];
 static unsigned inherited; /* sockets that were given to us */
+static struct secure_settings secure_values;
+static struct secure secure;
 static struct gateway gateway;
 
 static const struct app_setting settings[] = {
@@ -207,10 +210,13 @@ static void raise_file_limit(void)
 
 static void configure(int argc, char **argv)
 {
-    struct app_setting all[sizeof(settings) / sizeof(settings[0]) + APP_TRACE_SETTINGS];
+    const size_t own = sizeof(settings) / sizeof(settings[0]);
+    struct app_setting
+        all[sizeof(settings) / sizeof(settings[0]) + SECURE_SETTINGS + APP_TRACE_SETTINGS];
 
     memcpy(all, settings, sizeof(settings));
-    app_trace_settings(all + sizeof(settings) / sizeof(settings[0]), &trace);
+    secure_settings(all + own, &secure_values);
+    app_trace_settings(all + own + SECURE_SETTINGS, &trace);
     app_configure("dialplane-gateway",
                   "JSON over HTTP and WebSocket in front of Dialplane's services", all,
                   sizeof(all) / sizeof(all[0]), argc, argv);
@@ -218,8 +224,11 @@ static void configure(int argc, char **argv)
 
 static bool start_shared(struct err *err)
 {
-    if (!trace_endpoint_parse(trace.endpoint, trace_address, sizeof(trace_address), err))
+    if (!trace_endpoint_parse(trace.endpoint, trace_address, sizeof(trace_address), err) ||
+        !secure_open(&secure, &secure_values, err))
         return false;
+    gateway.secure = &secure;
+    gateway.options.hsts_seconds = secure_values.hsts_seconds;
     if (!allow_insecure && !is_loopback(listen_address))
         return err_set(err, ERR_INVALID_ARGUMENT, NULL,
                        "--listen %s is not a loopback address: say --allow-insecure if you mean it",
@@ -245,12 +254,18 @@ static bool start_workers(struct err *err)
         .limits =
             {
                 .connections = (uint32_t)connection_limit,
+                .handshake_timeout_us = secure_values.handshake_timeout_us,
                 .keep_alive_us = keep_alive_us,
                 .drain_idle_us = drain_idle_us,
                 .arena_bytes = (size_t)(2 * gateway.options.body_limit_bytes) + (1 << 20),
             },
         .addresses = {skillbase_address, campaign_address, analytics_address},
-        .upstream = {.connections = (unsigned)upstream_connections, .watch_health = true},
+        .upstream =
+            {
+                .connections = (unsigned)upstream_connections,
+                .watch_health = true,
+                .tls = secure.upstream,
+            },
         .trace_address = trace_address,
         .trace_ratio = trace.ratio,
     };
@@ -273,6 +288,8 @@ static bool start_workers(struct err *err)
             options.listen = address;
         }
     }
+    if (!secure_watch(&secure, &secure_values, workers[0].loop, err))
+        return false;
     for (unsigned i = 1; i < gateway.worker_count; i++) {
         if (pthread_create(&thread_of[i].handle, NULL, run_thread, &thread_of[i]) != 0)
             return err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "a thread could not be started");
@@ -284,9 +301,11 @@ static bool start_workers(struct err *err)
 static void stop_all(void)
 {
     join_threads();
+    secure_unwatch(&secure);
     for (unsigned i = 0; i < gateway.worker_count; i++)
         if (workers[i].gateway)
             worker_done(&workers[i]);
+    secure_close(&secure);
     pages_free(gateway.pages);
     cors_free(gateway.cors);
     router_free(gateway.router);
@@ -320,6 +339,7 @@ int main(int argc, char **argv)
     log_event(LOG_LEVEL_INFO, "started", log_text("version", app_version),
               log_text("listen", inherited ? "inherited" : listen_address),
               log_int("port", http_server_port(workers[0].server)),
+              log_text("scheme", secure.server ? "https" : "http"),
               log_int("threads", gateway.worker_count));
     app_notify("READY=1");
     loop_run(workers[0].loop);

@@ -17,6 +17,7 @@
 struct exporter;
 struct pages;
 struct live;
+struct secure;
 
 struct gateway_options {
     int64_t body_limit_bytes;   /* a JSON body */
@@ -26,6 +27,7 @@ struct gateway_options {
     int64_t live_buffer_bytes;  /* events kept for each watched stream */
     int64_t live_stall_us; /* a watcher that holds up others, or fell behind, and takes nothing */
     int64_t live_behind;   /* watchers of each thread that may catch up by themselves */
+    int64_t hsts_seconds;  /* said to those who came over TLS; 0: not said */
     bool access_log;
 };
 
@@ -35,6 +37,7 @@ struct gateway {
     struct router *router;
     struct cors *cors;
     struct pages *pages;
+    struct secure *secure;
     const char *backends[GATEWAY_BACKENDS_MAX];
     unsigned backend_count;
     struct worker *workers;

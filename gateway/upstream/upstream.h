@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct tls_context;
 struct upstream;
 struct upstream_call;
 
@@ -29,6 +30,8 @@ struct upstream_options {
     /* Where there are several addresses: watches grpc.health.v1 on each connection, and asks who
      * does not serve only when nobody else is there. */
     bool watch_health;
+    /* Addresses that are not unix sockets are spoken to through TLS. Borrowed; NULL: plain. */
+    struct tls_context *tls;
 };
 
 /* addresses: "127.0.0.1:7001", "skillbase:7001" (every address of the DNS name), "unix:/path", or a
