@@ -18,6 +18,7 @@
 struct options {
     const char *dispatch, *skillbase, *analytics, *worker_id, *company, *campaign, *speed,
         *dial_log;
+    struct dialplane_tls tls;
     int64_t calls, seed, limit, idle_exit_us, heartbeat_us;
 };
 
@@ -42,6 +43,24 @@ static void read_options(struct options *options, int argc, char **argv)
          .help = "address of the analytics service",
          .own = true,
          .ret_value = &options->analytics},
+        {.name = "services-tls-ca",
+         .kind = APP_TEXT,
+         .help =
+             "speak TLS with services (unix sockets stay plain), whose certificates one of these "
+             "(PEM file) has signed",
+         .ret_value = &options->tls.ca_file},
+        {.name = "services-tls-certificate",
+         .kind = APP_TEXT,
+         .help = "PEM file of the certificate that services are shown",
+         .ret_value = &options->tls.certificate_file},
+        {.name = "services-tls-key",
+         .kind = APP_TEXT,
+         .help = "PEM file of its private key",
+         .ret_value = &options->tls.key_file},
+        {.name = "services-tls-name",
+         .kind = APP_TEXT,
+         .help = "name that the services' certificates must carry, whatever their addresses are",
+         .ret_value = &options->tls.name},
         {.name = "worker-id",
          .kind = APP_TEXT,
          .help = "name of this agent (default: a new one at every start)",
@@ -200,10 +219,16 @@ int main(int argc, char **argv)
     }
 
     dialplane_init();
-    agent.dispatch = dialplane_client_open(options.dispatch);
-    agent.skillbase = dialplane_client_open(options.skillbase);
-    agent.analytics = dialplane_client_open(options.analytics);
-    agent.claims = dialplane_client_open(options.dispatch);
+    struct dialplane_client_options how = {.tls = &options.tls};
+    struct dialplane_error error;
+    if (!dialplane_tls_check(&options.tls, &error)) {
+        fprintf(stderr, "dialplane-agent: %s\n", error.message);
+        return 1;
+    }
+    agent.dispatch = dialplane_client_open_with(options.dispatch, &how);
+    agent.skillbase = dialplane_client_open_with(options.skillbase, &how);
+    agent.analytics = dialplane_client_open_with(options.analytics, &how);
+    agent.claims = dialplane_client_open_with(options.dispatch, &how);
     if (!agent.dispatch || !agent.skillbase || !agent.analytics || !agent.claims ||
         !(agent.leases = leases_start(agent.dispatch, agent.worker_id,
                                       (unsigned)(options.heartbeat_us / 1000)))) {

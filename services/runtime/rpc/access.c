@@ -38,6 +38,10 @@ bool rpc_access_allow(struct rpc_call *call, struct err *err)
     char needed[80], given[80];
 
     call->principal = everybody;
+    if (call->server->options.secure &&
+        !rpc_secure_allows(call->server->options.secure, call->core))
+        return err_set(err, ERR_PERMISSION_DENIED, "PEER_NOT_ALLOWED",
+                       "your certificate names nobody who may call here (--tls-peers)");
     if (!call->server->options.auth || call->method->built_in)
         return true;
     if (!auth_verify(call->server->options.auth, call->authorization, call->arena, &call->principal,

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 
 #include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
 #include <pthread.h>
 
 /* What core gives back when an operation has ended. Embedded in whoever started it; whichever
@@ -218,6 +219,12 @@ const ProtobufCMessage *rpc_request_read(struct rpc_call *call, grpc_byte_buffer
 /* access.c: who is asking, and whether the method is for them. Fills call->principal; false: err
  * says UNAUTHENTICATED or PERMISSION_DENIED. */
 bool rpc_access_allow(struct rpc_call *call, struct err *err);
+
+/* secure.c */
+/* NULL: no memory. They must not outlive `secure`. */
+grpc_server_credentials *rpc_secure_credentials(struct rpc_secure *secure);
+/* Is the caller one of the names that are allowed? */
+bool rpc_secure_allows(struct rpc_secure *secure, grpc_call *call);
 
 /* metadata.c */
 void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadata);

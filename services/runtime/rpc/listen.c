@@ -104,13 +104,18 @@ static bool listen_at(struct rpc_server *server, const char *listen, struct err 
         if (!split(listen, host, sizeof(host), port, sizeof(port)))
             return err_set(err, ERR_INVALID_ARGUMENT, NULL,
                            "cannot listen on %s: expected HOST:PORT or unix:PATH", listen);
-        if (!is_loopback(host) && !server->options.allow_insecure)
+        if (!is_loopback(host) && !server->options.allow_insecure &&
+            !(server->options.secure && server->options.auth))
             return err_set(err, ERR_INVALID_ARGUMENT, NULL,
                            "will not listen on %s: without authentication only loopback and unix "
                            "sockets are safe (--allow-insecure overrides)",
                            listen);
     }
-    grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
+    struct rpc_secure *secure = is_unix ? NULL : server->options.secure;
+    grpc_server_credentials *credentials =
+        secure ? rpc_secure_credentials(secure) : grpc_insecure_server_credentials_create();
+    if (!credentials)
+        return err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
     int port_bound = grpc_server_add_http2_port(server->core, listen, credentials);
     grpc_server_credentials_release(credentials);
     if (port_bound == 0)
