@@ -228,7 +228,9 @@ static bool start_shared(struct err *err)
         !secure_open(&secure, &secure_values, err))
         return false;
     gateway.secure = &secure;
-    gateway.options.hsts_seconds = secure_values.hsts_seconds;
+    if (secure_values.hsts_seconds)
+        snprintf(gateway.hsts, sizeof(gateway.hsts), "max-age=%lld",
+                 (long long)secure_values.hsts_seconds);
     if (!allow_insecure && !is_loopback(listen_address))
         return err_set(err, ERR_INVALID_ARGUMENT, NULL,
                        "--listen %s is not a loopback address: say --allow-insecure if you mean it",

@@ -27,7 +27,6 @@ struct gateway_options {
     int64_t live_buffer_bytes;  /* events kept for each watched stream */
     int64_t live_stall_us; /* a watcher that holds up others, or fell behind, and takes nothing */
     int64_t live_behind;   /* watchers of each thread that may catch up by themselves */
-    int64_t hsts_seconds;  /* said to those who came over TLS; 0: not said */
     bool access_log;
 };
 
@@ -38,6 +37,7 @@ struct gateway {
     struct cors *cors;
     struct pages *pages;
     struct secure *secure;
+    char hsts[32]; /* Strict-Transport-Security for those who came over TLS; empty: not said */
     const char *backends[GATEWAY_BACKENDS_MAX];
     unsigned backend_count;
     struct worker *workers;
