@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "gateway/pages/docs.h"
 #include "gateway/pages/pages.h"
+#include "gateway/redirect.h"
 #include "gateway/secure.h"
 #include "gateway/worker.h"
 
@@ -29,6 +30,7 @@ static char trace_address[256];
 static unsigned inherited; /* sockets that were given to us */
 static struct secure_settings secure_values;
 static struct secure secure;
+static struct redirect redirect;
 static struct gateway gateway;
 
 static const struct app_setting settings[] = {
@@ -127,6 +129,7 @@ static void on_drain(struct loop_letter *letter)
 static void drain(void *context)
 {
     (void)context;
+    redirect_stop(&redirect);
     for (unsigned i = 0; i < gateway.worker_count; i++) {
         thread_of[i].drain.deliver = on_drain;
         loop_post(workers[i].loop, &thread_of[i].drain);
@@ -292,6 +295,10 @@ static bool start_workers(struct err *err)
     }
     if (!secure_watch(&secure, &secure_values, workers[0].loop, err))
         return false;
+    if (secure_values.redirect_listen[0] &&
+        !redirect_start(&redirect, workers[0].loop, secure_values.redirect_listen,
+                        http_server_port(workers[0].server), &options.limits, err))
+        return false;
     for (unsigned i = 1; i < gateway.worker_count; i++) {
         if (pthread_create(&thread_of[i].handle, NULL, run_thread, &thread_of[i]) != 0)
             return err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "a thread could not be started");
@@ -304,6 +311,7 @@ static void stop_all(void)
 {
     join_threads();
     secure_unwatch(&secure);
+    redirect_free(&redirect);
     for (unsigned i = 0; i < gateway.worker_count; i++)
         if (workers[i].gateway)
             worker_done(&workers[i]);

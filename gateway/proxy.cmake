@@ -54,5 +54,5 @@ target_sources(dialplane_gateway_pages PRIVATE
 
 find_package(Threads REQUIRED)
 dialplane_executable(dialplane-gateway
-  SOURCES ${CMAKE_CURRENT_LIST_DIR}/main.c ${CMAKE_CURRENT_LIST_DIR}/worker.c ${CMAKE_CURRENT_LIST_DIR}/secure.c
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/main.c ${CMAKE_CURRENT_LIST_DIR}/worker.c ${CMAKE_CURRENT_LIST_DIR}/redirect.c ${CMAKE_CURRENT_LIST_DIR}/secure.c
   LINK dialplane_gateway_pages dialplane_gateway_live dialplane_app Threads::Threads)

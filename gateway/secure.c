@@ -19,6 +19,9 @@ void secure_settings(struct app_setting out[SECURE_SETTINGS], struct secure_sett
         {"tls-handshake-timeout", APP_DURATION, "10s",
          "a handshake that is not done after this is cut, 100ms to 5m", true, false,
          &values->handshake_timeout_us, 100000, 300000000},
+        {"redirect-listen", APP_TEXT, "",
+         "a second address, for plain HTTP, that answers everything with where it is under https",
+         true, false, &values->redirect_listen, 0, 0},
         {"hsts-max-age", APP_INT, "31536000",
          "seconds for which browsers that came over TLS must never come without (HSTS); 0: not "
          "said",
@@ -62,6 +65,9 @@ bool secure_open(struct secure *secure, const struct secure_settings *settings, 
     if (tls_paths_any(&server) && !(server.certificates[0] && server.keys[0]))
         return err_set(err, ERR_INVALID_ARGUMENT, NULL,
                        "TLS needs both --tls-certificate and --tls-key");
+    if (settings->redirect_listen[0] && !tls_paths_any(&server))
+        return err_set(err, ERR_INVALID_ARGUMENT, NULL,
+                       "--redirect-listen leads to TLS, which needs --tls-certificate");
     if (tls_paths_any(&upstream) && !upstream.ca[0])
         return err_set(err, ERR_INVALID_ARGUMENT, NULL,
                        "TLS with the services needs --services-tls-ca: without it anybody could "

@@ -6,11 +6,11 @@
 #include "gateway/net/tls.h"
 
 struct secure_settings {
-    const char *certificate, *key, *client_ca, *minimum;
+    const char *certificate, *key, *client_ca, *minimum, *redirect_listen;
     const char *services_ca, *services_certificate, *services_key, *services_name;
     int64_t handshake_timeout_us, hsts_seconds;
 };
-#define SECURE_SETTINGS 10
+#define SECURE_SETTINGS 11
 void secure_settings(struct app_setting out[SECURE_SETTINGS], struct secure_settings *values);
 
 struct secure {

@@ -218,8 +218,6 @@ static void write_tls(const struct question *question, struct buf *out)
         {"result=\"not_tls\"", http->not_tls},
     };
 
-    if (!question->gateway->secure->server)
-        return;
     metrics_family(out, "dialplane_tls_handshakes_total", "counter",
                    "TLS handshakes of clients, by how they ended.");
     for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++)

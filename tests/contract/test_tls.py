@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import httpx
@@ -175,8 +176,10 @@ def test_what_is_too_old_or_too_weak_is_refused(gateway, another):
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.load_verify_locations(gateway.authority.path)
     old.set_ciphers("DEFAULT:@SECLEVEL=0")
-    old.minimum_version = ssl.TLSVersion.TLSv1
-    old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with warnings.catch_warnings():  # that it is old is the point
+        warnings.simplefilter("ignore")
+        old.minimum_version = ssl.TLSVersion.TLSv1
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises(ssl.SSLError, match="(?i)protocol version|unsupported protocol"):
         gateway.connect(old)
     for weak in ("AES128-SHA", "ECDHE-ECDSA-AES128-SHA", "AES128-GCM-SHA256"):
@@ -396,6 +399,7 @@ def test_what_cannot_work_stops_the_start(authority, tmp_path):
                         (["--tls-certificate", f"{certificate},{certificate}", "--tls-key", key], "one key file for each"),
                         (["--tls-certificate", "/nowhere.pem", "--tls-key", key], "/nowhere.pem"),
                         (["--tls-certificate", certificate, "--tls-key", key, "--tls-minimum", "1.1"], "1.2 or 1.3"),
+                        (["--redirect-listen", "127.0.0.1:0"], "--tls-certificate"),
                         (["--services-tls-certificate", certificate, "--services-tls-key", key], "--services-tls-ca")):
         done = subprocess.run([program, "--listen", "127.0.0.1:0", *flags], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode in (1, 2) and said in done.stderr.splitlines()[-1], (flags, done.stderr)
@@ -507,3 +511,18 @@ def test_browsers_are_told_to_stay_with_tls(gateway, another, platform):
     with another("--hsts-max-age", "600").client() as client:
         assert client.get("/").headers["strict-transport-security"] == "max-age=600"
         assert check_problem(client.get("/nothing"))["code"] == "NOT_FOUND"
+
+
+def test_plain_http_is_led_to_tls(another):
+    port = free_ports(1)
+    gateway = another("--redirect-listen", f"127.0.0.1:{port}")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        for method, path in (("GET", "/"), ("GET", "/api/companies?limit=5&page_token=%2F"), ("POST", "/api/companies")):
+            answer = client.request(method, path)
+            assert answer.status_code == 308 and answer.headers["location"] == f"{gateway.url}{path}" and not answer.content
+        assert client.get("/x", headers={"Host": "dialplane.test:8080"}).headers["location"] == f"https://dialplane.test:{gateway.port}/x"
+        assert client.get("/x", headers={"Host": "[::1]"}).headers["location"] == f"https://[::1]:{gateway.port}/x"
+    assert httpx.get(f"http://127.0.0.1:{port}/healthz", follow_redirects=True, verify=gateway.context(), timeout=60).json() == {"status": "ok"}
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as old:
+        old.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert old.recv(1000).startswith(b"HTTP/1.1 400 ")

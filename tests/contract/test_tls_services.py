@@ -230,6 +230,7 @@ def test_where_tls_settings_do_not_fit_together(secured):
 
 
 def test_the_figures_of_certificates(secured, client):
+    assert companies(secured.skillbase, own(secured, "services"))[0] == "PERMISSION_DENIED"
     text = client.get("/metrics").text
     days = {use: float(value) for use, value in re.findall(r'dialplane_tls_certificate_days_left\{use="(\w+)"[^}]*\} (\S+)', text)}
     assert set(days) == {"server", "upstream"} and all(300 < value < 370 for value in days.values())

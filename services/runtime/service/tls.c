@@ -64,12 +64,11 @@ void service_tls_close(struct running *running)
 
 void service_tls_collect(struct buf *out, const struct running *running)
 {
-    struct rpc_secure_stats stats;
+    struct rpc_secure_stats stats = {0};
 
-    if (!running->secure)
-        return;
     tls_metrics(out, &running->tls_watch, 1);
-    rpc_secure_stats(running->secure, &stats);
+    if (running->secure)
+        rpc_secure_stats(running->secure, &stats);
     metrics_one(out, "dialplane_tls_peers_refused_total", "counter",
                 "Calls whose certificate names nobody of --tls-peers.",
                 (double)stats.peers_refused);

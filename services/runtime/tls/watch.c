@@ -202,12 +202,7 @@ void tls_watch_free(struct tls_watch *watch)
 void tls_metrics(struct buf *out, struct tls_watch *const *watches, unsigned count)
 {
     char labels[TLS_NAME_SIZE + 64];
-    unsigned present = 0;
 
-    for (unsigned w = 0; w < count; w++)
-        present += watches[w] != NULL;
-    if (!present)
-        return;
     metrics_family(out, "dialplane_tls_certificate_days_left", "gauge",
                    "Until a certificate in use expires, in days.");
     for (unsigned w = 0; w < count; w++) {
