@@ -6,13 +6,14 @@ import subprocess
 import tempfile
 from contextlib import contextmanager
 
-from certificates import Authority
-from conftest import free_ports
 from measure import PRESET, ROOT, finish, heading, info, median, platform, process_cpu, verdict, wait_until
+
+from certificates import Authority  # measure has said where
+from conftest import free_ports
 
 ROUNDS = 5
 SECONDS = 4
-REQUEST_LIMIT = 1.35  # of the gateway's own CPU
+REQUEST_LIMIT = 1.6  # of the gateway's own CPU: a record each way, and the buffers that an idle connection does without
 HANDSHAKE_LIMIT = 1.5
 
 
@@ -57,7 +58,7 @@ def main():
         path = f"/api/skillbases/{api.skillbase(api.company())['id']}"
         first = free_ports(3)
         plain, secure, reference = (f"127.0.0.1:{first + i}" for i in range(3))
-        gateway = [str(ROOT / "build" / PRESET / "bin" / "dialplane-gateway"), "--threads", "1", "--access-log", "false"]
+        gateway = [str(ROOT / "build" / PRESET / "bin" / "dialplane-gateway"), "--threads", "1", "--no-access-log"]
         for name in ("skillbase", "campaign", "analytics"):
             gateway += [f"--{name}", getattr(owned, name)]
         for kind in ("ec", "rsa"):
