@@ -270,8 +270,7 @@ static void on_handshake_failed(struct connection *connection)
 static void on_error(struct net_socket *socket)
 {
     struct connection *connection = of_socket(socket);
-    if (net_socket_is_shaking_hands(socket) && !socket->discarding &&
-        tls_state(socket->tls) == TLS_BROKEN) {
+    if (net_socket_is_shaking_hands(socket) && tls_state(socket->tls) == TLS_BROKEN) {
         on_handshake_failed(connection);
         return;
     }

@@ -160,7 +160,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
     error = errno;
     if (net_socket_is_shaking_hands(socket)) {
         note_handshake(socket);
-        if (socket->closed || socket->discarding) {
+        if (socket->closed) {
             return;
         }
     }

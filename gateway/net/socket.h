@@ -74,7 +74,7 @@ bool net_socket_init(struct net_socket *socket, struct net *net, int fd,
 void net_socket_secure(struct net_socket *socket, struct tls_session *session);
 static inline bool net_socket_is_shaking_hands(const struct net_socket *socket)
 {
-    return socket->tls && !socket->secured;
+    return socket->tls && !socket->secured && !socket->discarding;
 }
 /* on_turn and a write at the end of this turn. */
 void net_socket_wake(struct net_socket *socket);
