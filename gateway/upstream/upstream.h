@@ -30,6 +30,9 @@ struct upstream_options {
     /* Where there are several addresses: watches grpc.health.v1 on each connection, and asks who
      * does not serve only when nobody else is there. */
     bool watch_health;
+    /* Every call says that the service must verify who is asking: one that was started with
+     * --auth off then refuses, instead of making everybody who passes us an administrator. */
+    bool authenticates;
     /* Addresses that are not unix sockets are spoken to through TLS. Borrowed; NULL: plain. */
     struct tls_context *tls;
 };

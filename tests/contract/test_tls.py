@@ -405,6 +405,15 @@ def test_what_cannot_work_stops_the_start(authority, tmp_path):
         assert done.returncode in (1, 2) and said in done.stderr.splitlines()[-1], (flags, done.stderr)
 
 
+def test_other_addresses_take_tls_and_tokens(authority):
+    """One rule (services/runtime/app/exposure.c); the address is nobody's here, so that what is allowed fails a step later."""
+    program = str(ROOT / "build" / PRESET / "bin" / "dialplane-gateway")
+    tls = ["--tls-certificate", f"{authority.folder}/gateway.pem", "--tls-key", f"{authority.folder}/gateway.key"]
+    for flags, said in ((["--auth", "token"], "in plain text"), (["--auth", "token", *tls], "cannot listen on"), (["--auth", "off", *tls], "--auth off")):
+        done = subprocess.run([program, "--listen", "203.0.113.7:8000", "--threads", "1", *flags], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1 and said in done.stderr.splitlines()[-1], (flags, done.stderr)
+
+
 def test_large_answers_and_slow_readers(gateway, platform):
     """What does not fit into the kernel's buffers goes on where it stopped, byte for byte."""
     path = "/redoc/redoc.js" if httpx.get(f"{platform.url}/redoc/redoc.js").status_code == 200 else "/openapi.json"
