@@ -8,6 +8,7 @@
 #include "gateway/live/watch.h"
 #include "gateway/pages/pages.h"
 #include "gateway/policy/problem.h"
+#include "gateway/secure.h"
 #include "gateway/upstream/exporter.h"
 
 #include <stdlib.h>
@@ -181,6 +182,8 @@ bool worker_init(struct worker *worker, const struct worker_options *options, st
     };
     worker->server = http_server_start(worker->loop, options->listen, options->reuse_port,
                                        &options->limits, &worker->handler, err);
+    if (worker->server)
+        http_server_secure(worker->server, worker->gateway->secure->server);
     return worker->server != NULL;
 }
 

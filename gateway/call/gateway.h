@@ -17,6 +17,7 @@
 struct exporter;
 struct pages;
 struct live;
+struct secure;
 
 struct gateway_options {
     int64_t body_limit_bytes;   /* a JSON body */
@@ -36,6 +37,8 @@ struct gateway {
     struct router *router;
     struct cors *cors;
     struct pages *pages;
+    struct secure *secure;
+    char hsts[32]; /* Strict-Transport-Security for those who came over TLS; empty: not said */
     const char *backends[GATEWAY_BACKENDS_MAX];
     unsigned backend_count;
     struct worker *workers;

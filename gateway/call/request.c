@@ -2,6 +2,7 @@
 
 #include "app/challenge.h"
 #include "base/log.h"
+#include "gateway/call/safe_headers.h"
 #include "gateway/policy/credentials.h"
 #include "gateway/policy/etag.h"
 #include "gateway/policy/problem.h"
@@ -135,6 +136,7 @@ void request_common_headers(struct request *request, struct answer_headers *head
     }
     if (cors_varies(cors))
         answer_header(headers, "vary", STR_LITERAL("Origin"));
+    safe_headers_add(request, headers);
 }
 
 void request_answer(struct request *request, unsigned status, struct answer_headers *headers,

@@ -45,7 +45,7 @@ static inline struct arena *request_arena(struct request *request)
     return exchange_arena(request->exchange);
 }
 
-#define REQUEST_HEADERS_MAX 16
+#define REQUEST_HEADERS_MAX 24
 /* Headers of an answer: the caller's, and those that every answer has. Values are borrowed until
  * the answer is given. */
 struct answer_headers {
@@ -53,7 +53,7 @@ struct answer_headers {
     size_t count;
 };
 void answer_header(struct answer_headers *headers, const char *name, struct str value);
-/* x-request-id, and what CORS asks for. */
+/* x-request-id, what CORS asks for, and safe_headers.h. */
 void request_common_headers(struct request *request, struct answer_headers *headers);
 
 /* Answers; headers may be NULL. */

@@ -14,6 +14,9 @@ static void on_checked(struct upstream_call *call, const struct err *status);
 static const struct upstream_handler unary_handler = {.on_done = on_done};
 static const struct upstream_handler check_handler = {.on_done = on_checked};
 
+/* A browser may keep what has a tag, to ask with it; nobody in between may: it is personal. */
+#define KEPT_BY_THE_CLIENT "private, no-cache"
+
 /* Longest wait for what a service says of a request that is known to be wrong. */
 #define CHECK_TIMEOUT_US (2 * TIME_US_PER_SECOND)
 
@@ -204,6 +207,7 @@ static bool answer_not_modified(struct request *request, struct str etag)
         !etag_none_match(exchange_header(request->exchange, "if-none-match"), etag))
         return false;
     answer_header(&headers, "etag", etag);
+    answer_header(&headers, "cache-control", STR_LITERAL(KEPT_BY_THE_CLIENT));
     request_answer(request, 304, &headers, (struct str){NULL, 0});
     return true;
 }
@@ -237,7 +241,7 @@ void unary_answer(struct request *request, struct str reply)
         if (answer_not_modified(request, (struct str){etag, length}))
             return;
         answer_header(&headers, "etag", (struct str){etag, length});
-        answer_header(&headers, "cache-control", STR_LITERAL("no-cache"));
+        answer_header(&headers, "cache-control", STR_LITERAL(KEPT_BY_THE_CLIENT));
     }
     if (status == 201) {
         struct buf *location = worker_scratch(&worker->text);

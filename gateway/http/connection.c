@@ -2,9 +2,11 @@
  * socket and protocol, keeps the time limits, and ends it the way the protocol asked for. */
 #include "gateway/http/server_internal.h"
 
+#include "base/log.h"
 #include "gateway/http/exchange_internal.h"
 #include "gateway/http/h1.h"
 #include "gateway/http/h2.h"
+#include "gateway/net/tls.h"
 #include "loop/loop.h"
 
 #include <stdlib.h>
@@ -86,9 +88,10 @@ static void update(struct connection *connection, bool input_came)
         return;
     }
     net_socket_want_input(&connection->socket, !protocol || protocol->ops->wants_input(protocol));
-    waiting = protocol                          ? protocol->ops->waits_for(protocol)
-              : connection->preface_matched > 0 ? HTTP_WAIT_HEADER
-                                                : HTTP_WAIT_REQUEST;
+    waiting = protocol ? protocol->ops->waits_for(protocol)
+              : net_socket_is_shaking_hands(&connection->socket) ? HTTP_WAIT_HANDSHAKE
+              : connection->preface_matched > 0                  ? HTTP_WAIT_HEADER
+                                                                 : HTTP_WAIT_REQUEST;
     if (waiting == HTTP_WAIT_NOTHING && connection->socket.kept) {
         waiting = HTTP_WAIT_PEER_CHECK;
     }
@@ -113,6 +116,16 @@ static void swap_protocol(struct link *link)
         link->protocol = link->successor;
         link->successor = NULL;
         old->ops->free(old);
+    }
+}
+
+/* What was agreed on in the handshake (RFC 9113 §3.2: without "h2" in it, there is none). */
+static void choose_protocol(struct connection *connection)
+{
+    struct link *link = &connection->link;
+    link->protocol = tls_is_h2(connection->socket.tls) ? h2_new(link) : h1_new(link);
+    if (!link->protocol) {
+        link->ending = HTTP_ENDS_RESET;
     }
 }
 
@@ -149,7 +162,9 @@ static size_t on_input(struct net_socket *socket, const char *data, size_t lengt
     struct connection *connection = of_socket(socket);
     struct link *link = &connection->link;
     size_t taken = 0;
-    if (!link->protocol) {
+    if (!link->protocol && socket->tls) {
+        choose_protocol(connection);
+    } else if (!link->protocol) {
         taken = detect(connection, data, length);
     }
     while (link->protocol && taken < length && link->ending == HTTP_STAYS_OPEN) {
@@ -239,9 +254,49 @@ static void on_eof(struct net_socket *socket)
     update(connection, false);
 }
 
+static void on_handshake_failed(struct connection *connection)
+{
+    connection->server->core.stats.handshakes_failed++;
+    if (log_is_enabled(LOG_LEVEL_DEBUG)) {
+        log_event(LOG_LEVEL_DEBUG, "tls_handshake_failed",
+                  log_text("reason", tls_failure(connection->socket.tls)),
+                  log_text("peer", connection->link.peer));
+    }
+    /* The alert that tells the peer why must not be overtaken by a reset. */
+    connection->link.ending = HTTP_ENDS_LINGER;
+    end_connection(connection);
+}
+
 static void on_error(struct net_socket *socket)
 {
-    connection_cut(of_socket(socket));
+    struct connection *connection = of_socket(socket);
+    if (net_socket_is_shaking_hands(socket) && tls_state(socket->tls) == TLS_BROKEN) {
+        on_handshake_failed(connection);
+        return;
+    }
+    connection_cut(connection);
+}
+
+static void on_secured(struct net_socket *socket)
+{
+    struct connection *connection = of_socket(socket);
+    struct link *link = &connection->link;
+    struct http_stats *stats = &connection->server->core.stats;
+    if (socket->tls) {
+        link->secure = true;
+        *(tls_is_resumed(socket->tls) ? &stats->handshakes_resumed : &stats->handshakes_full) += 1;
+    } else {
+        stats->not_tls++;
+        link->protocol = h1_new(link);
+        if (link->protocol) {
+            h1_refuse(link->protocol, 400,
+                      "this port speaks HTTPS: write https:// where you wrote http://");
+        } else {
+            link->ending = HTTP_ENDS_RESET;
+        }
+        net_socket_wake(socket);
+    }
+    update(connection, false);
 }
 
 static void on_free(struct net_socket *socket)
@@ -268,6 +323,7 @@ static void on_free(struct net_socket *socket)
 
 static const struct net_socket_events socket_events = {
     .on_input = on_input,
+    .on_secured = on_secured,
     .on_eof = on_eof,
     .on_error = on_error,
     .on_turn = on_turn,
@@ -288,15 +344,27 @@ void connection_open(struct http_server *server, int fd, const char *peer, bool 
 {
     size_t peer_size = strlen(peer) + 1;
     struct connection *connection = calloc(1, sizeof(*connection) + peer_size);
+    struct tls_session *session = NULL;
     struct link *link;
     if (!connection) {
         close(fd);
         return;
     }
+    if (server->tls) {
+        /* A connection that is one too many is not worth a handshake. */
+        session = refused ? NULL : tls_session_new_server(server->tls, fd);
+        if (!session) {
+            close(fd);
+            free(connection);
+            return;
+        }
+    }
     if (!net_socket_init(&connection->socket, &server->net, fd, &socket_events)) {
+        tls_session_free(session);
         free(connection);
         return;
     }
+    net_socket_secure(&connection->socket, session);
     memcpy(connection->peer, peer, peer_size);
     connection->server = server;
     link = &connection->link;
@@ -351,6 +419,9 @@ void connection_drain(struct connection *connection)
 void connection_on_read_limit(struct connection *connection)
 {
     struct link *link = &connection->link;
+    if (connection->waiting == HTTP_WAIT_HANDSHAKE && !connection->socket.discarding) {
+        connection->server->core.stats.handshakes_late++;
+    }
     if (connection->socket.discarding || (!link->protocol && connection->preface_matched == 0)) {
         connection_cut(connection);
         return;

@@ -19,6 +19,7 @@ static void fill_defaults(struct http_limits *limits)
     DEFAULT(header_bytes, 32 * 1024);
     DEFAULT(header_count, 100);
     DEFAULT(target_bytes, 8 * 1024);
+    DEFAULT(handshake_timeout_us, 10 * TIME_US_PER_SECOND);
     DEFAULT(header_timeout_us, 10 * TIME_US_PER_SECOND);
     DEFAULT(body_idle_us, 30 * TIME_US_PER_SECOND);
     DEFAULT(keep_alive_us, 75 * TIME_US_PER_SECOND);

@@ -210,6 +210,11 @@ size_t exchange_headers(const struct exchange *exchange, const struct header **r
     return exchange->head.field_count;
 }
 
+bool exchange_is_secure(const struct exchange *exchange)
+{
+    return exchange->link->secure;
+}
+
 const char *exchange_peer(const struct exchange *exchange)
 {
     return exchange->link->peer;

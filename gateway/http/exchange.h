@@ -31,6 +31,7 @@ int exchange_http_major(const struct exchange *exchange); /* 1 or 2 */
 /* The first value of that name, or {NULL, 0}. */
 struct str exchange_header(const struct exchange *exchange, const char *lower_case_name);
 size_t exchange_headers(const struct exchange *exchange, const struct header **ret_headers);
+bool exchange_is_secure(const struct exchange *exchange);   /* came over TLS */
 const char *exchange_peer(const struct exchange *exchange); /* "127.0.0.1:50312" */
 /* Capped; lives until the exchange has ended. */
 struct arena *exchange_arena(struct exchange *exchange);

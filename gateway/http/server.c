@@ -59,9 +59,9 @@ static void sweep(void *context)
 
 static int64_t sweep_period(const struct http_limits *limits)
 {
-    const int64_t lengths[] = {limits->header_timeout_us, limits->body_idle_us,
-                               limits->keep_alive_us, limits->write_idle_us,
-                               limits->websocket_ping_us};
+    const int64_t lengths[] = {limits->header_timeout_us,    limits->body_idle_us,
+                               limits->keep_alive_us,        limits->write_idle_us,
+                               limits->handshake_timeout_us, limits->websocket_ping_us};
     int64_t period = SWEEP_MAX_US;
     size_t i;
     for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
@@ -77,6 +77,7 @@ static void init_limits(struct http_server *server)
     const struct http_limits *limits = &server->core.limits;
     timeout_list_init(&server->waits[HTTP_WAIT_NOTHING], 0);
     timeout_list_init(&server->waits[HTTP_WAIT_REQUEST], limits->keep_alive_us);
+    timeout_list_init(&server->waits[HTTP_WAIT_HANDSHAKE], limits->handshake_timeout_us);
     timeout_list_init(&server->waits[HTTP_WAIT_HEADER], limits->header_timeout_us);
     timeout_list_init(&server->waits[HTTP_WAIT_BODY], limits->body_idle_us);
     timeout_list_init(&server->waits[HTTP_WAIT_ANSWER_AFTER_EOF], ANSWER_AFTER_EOF_US);
@@ -128,6 +129,11 @@ struct http_server *http_server_start(struct loop *loop, const char *address, bo
         return NULL;
     }
     return server;
+}
+
+void http_server_secure(struct http_server *server, struct tls_context *tls)
+{
+    server->tls = tls;
 }
 
 int http_server_port(const struct http_server *server)

@@ -27,15 +27,19 @@ struct http_limits {
     size_t websocket_output_bytes;  /* [256 KB] waiting for one socket → close 1013 */
     size_t arena_bytes;             /* [1 MB] of one exchange */
     int64_t drain_idle_us;          /* [0] at stop, for a last request of idle connections */
+    int64_t handshake_timeout_us;   /* [10 s] from the connection to the end of the TLS handshake */
     int64_t websocket_ping_us;      /* [30 s] between protocol pings; two unanswered: cut */
 };
 
 struct http_server;
+struct tls_context;
 /* address "127.0.0.1:8000", "[::1]:8000", "localhost:8000", port 0 for a free one. reuse_port:
  * several threads on one address. */
 struct http_server *http_server_start(struct loop *loop, const char *address, bool reuse_port,
                                       const struct http_limits *limits,
                                       const struct exchange_handler *handler, struct err *err);
+/* All its connections speak TLS from here on; before the loop runs. The context is borrowed. */
+void http_server_secure(struct http_server *server, struct tls_context *tls);
 int http_server_port(const struct http_server *server);
 /* Takes what has been accepted by the kernel and stops accepting; tells all to go (Connection:
  * close, GOAWAY, WebSocket 1001); an idle connection may still bring a request, which its client
@@ -49,6 +53,9 @@ void http_server_free(struct http_server *server);
 struct http_stats {
     uint64_t connections_accepted, requests, bytes_in, bytes_out, protocol_errors;
     uint32_t connections, exchanges, websockets;
+    /* TLS: handshakes that succeeded, with a session's ticket or without; that failed, or did not
+     * end in time; connections without TLS. */
+    uint64_t handshakes_full, handshakes_resumed, handshakes_failed, handshakes_late, not_tls;
 };
 void http_server_stats(const struct http_server *server, struct http_stats *ret_stats);
 

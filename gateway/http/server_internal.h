@@ -26,6 +26,7 @@ struct http_server {
     struct net net;
     struct loop *loop;
     struct net_listener *listener;
+    struct tls_context *tls; /* borrowed; NULL: plain */
     int port;
     struct connection *connections;
     struct timeout_list waits[HTTP_WAIT_COUNT];

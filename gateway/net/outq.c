@@ -216,14 +216,16 @@ void outq_drop_unsent_shared(struct outq *queue)
 {
     struct outq_block **link = &queue->first;
     struct outq_block *kept = NULL;
+    size_t before = 0; /* bytes that stay, before this block */
     while (*link) {
         struct outq_block *block = *link;
-        if (block->shared && block->begin == 0) {
+        if (block->shared && block->begin == 0 && before >= queue->pinned) {
             queue->waiting -= block->end;
             queue->sent_total += block->end;
             *link = block->next;
             block_free(queue->pool, block);
         } else {
+            before += block->end - block->begin;
             kept = block;
             link = &block->next;
         }

@@ -4,6 +4,7 @@
 
 #include "app/app.h"
 #include "app/trace.h"
+#include "gateway/secure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,9 @@ struct question {
     struct http_stats http;
     struct upstream_stats upstreams[GATEWAY_BACKENDS_MAX];
     struct tracer_stats traces;
+    struct buf certificates; /* their families, as the first thread, which watches them, says */
 };
+#define CERTIFICATES_LIMIT (64u << 10)
 
 static void on_letter(struct loop_letter *letter);
 
@@ -50,6 +53,13 @@ static void add_worker(struct question *question, const struct worker *worker)
     question->http.connections += http.connections;
     question->http.exchanges += http.exchanges;
     question->http.websockets += http.websockets;
+    question->http.handshakes_full += http.handshakes_full;
+    question->http.handshakes_resumed += http.handshakes_resumed;
+    question->http.handshakes_failed += http.handshakes_failed;
+    question->http.handshakes_late += http.handshakes_late;
+    question->http.not_tls += http.not_tls;
+    if (worker->index == 0)
+        tls_metrics(&question->certificates, worker->gateway->secure->watches, 2);
     add_traces(&question->traces, worker->tracer);
     for (unsigned i = 0; i < worker->gateway->backend_count; i++) {
         struct upstream_stats *sum = &question->upstreams[i], one = {0};
@@ -194,6 +204,27 @@ static void write_upstreams(const struct question *question, struct buf *out)
     }
 }
 
+static void write_tls(const struct question *question, struct buf *out)
+{
+    const struct http_stats *http = &question->http;
+    const struct {
+        const char *labels;
+        uint64_t count;
+    } results[] = {
+        {"result=\"full\"", http->handshakes_full},
+        {"result=\"resumed\"", http->handshakes_resumed},
+        {"result=\"failed\"", http->handshakes_failed},
+        {"result=\"late\"", http->handshakes_late},
+        {"result=\"not_tls\"", http->not_tls},
+    };
+
+    metrics_family(out, "dialplane_tls_handshakes_total", "counter",
+                   "TLS handshakes of clients, by how they ended.");
+    for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++)
+        metrics_sample(out, "dialplane_tls_handshakes_total", results[i].labels,
+                       (double)results[i].count);
+}
+
 static void write_all(const struct question *question, struct buf *out)
 {
     const struct stats *sum = &question->sum;
@@ -227,6 +258,8 @@ static void write_all(const struct question *question, struct buf *out)
     metrics_one(out, "dialplane_watchers_resumed_total", "counter",
                 "Streams opened for watchers that had fallen behind.", (double)sum->live_resumed);
     write_upstreams(question, out);
+    write_tls(question, out);
+    buf_put(out, question->certificates.data, question->certificates.length);
     metrics_tracer(out, &question->traces);
     metrics_process(out);
 }
@@ -234,6 +267,7 @@ static void write_all(const struct question *question, struct buf *out)
 static void free_question(struct question *question)
 {
     stats_done(&question->sum);
+    buf_done(&question->certificates);
     free(question);
 }
 
@@ -296,6 +330,7 @@ void metrics_serve(struct request *request)
         request_fail_code(request, ERR_UNAVAILABLE, NULL, "Out of memory");
         return;
     }
+    buf_init(&question->certificates, CERTIFICATES_LIMIT);
     question->gateway = gateway;
     question->request = request;
     question->origin = question->at = request->worker->index;

@@ -238,7 +238,7 @@ int32_t session_submit(struct channel *connection, struct upstream_call *call)
     nghttp2_data_provider provider = {.read_callback = read_request};
 
     put(headers, &count, ":method", "POST", fixed);
-    put(headers, &count, ":scheme", "http", fixed);
+    put(headers, &count, ":scheme", connection->tls ? "https" : "http", fixed);
     put(headers, &count, ":path", call->request.path, fixed);
     put(headers, &count, ":authority", connection->endpoint->authority, 0);
     put(headers, &count, "te", "trailers", fixed);

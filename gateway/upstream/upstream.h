@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct tls_context;
 struct upstream;
 struct upstream_call;
 
@@ -32,6 +33,8 @@ struct upstream_options {
     /* Every call says that the service must verify who is asking: one that was started with
      * --auth off then refuses, instead of making everybody who passes us an administrator. */
     bool authenticates;
+    /* Addresses that are not unix sockets are spoken to through TLS. Borrowed; NULL: plain. */
+    struct tls_context *tls;
 };
 
 /* addresses: "127.0.0.1:7001", "skillbase:7001" (every address of the DNS name), "unix:/path", or a

@@ -78,6 +78,10 @@ static bool is_allowed(struct rpc_call *call, struct err *err)
     char needed[80], given[80];
 
     call->principal = everybody;
+    if (call->server->options.secure &&
+        !rpc_secure_allows(call->server->options.secure, call->core))
+        return err_set(err, ERR_PERMISSION_DENIED, "PEER_NOT_ALLOWED",
+                       "your certificate names nobody who may call here (--tls-peers)");
     if (!call->server->options.auth && call->authentication_required)
         return err_set(err, ERR_UNAVAILABLE, "AUTHENTICATION_OFF",
                        "this service asks nobody who they are (--auth off), the gateway in front "

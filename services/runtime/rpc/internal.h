@@ -8,6 +8,7 @@
 #include "base/buf.h"
 
 #include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
 #include <pthread.h>
 
 /* What core gives back when an operation has ended. Embedded in whoever started it; whichever
@@ -227,6 +228,12 @@ bool rpc_access_allow(struct rpc_call *call, struct err *err);
 bool rpc_personal_needs_mask(const struct rpc_call *call);
 bool rpc_personal_mask(const struct rpc_call *call, struct str wire, struct buf *ret_masked,
                        struct err *err);
+
+/* secure.c */
+/* NULL: no memory. They must not outlive `secure`. */
+grpc_server_credentials *rpc_secure_credentials(struct rpc_secure *secure);
+/* Is the caller one of the names that are allowed? */
+bool rpc_secure_allows(struct rpc_secure *secure, grpc_call *call);
 
 /* metadata.c */
 void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadata);
