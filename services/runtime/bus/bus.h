@@ -26,6 +26,8 @@ struct bus_handler {
     /* Messages under keys of this shard (BUS_SHARDS: any key) may not have been heard until now:
      * look for yourself. */
     void (*on_gap)(void *context, unsigned shard);
+    /* For the log: how it goes on while Redis is away. NULL: by polling. */
+    const char *meanwhile;
 };
 
 /* url: NULL or "" (local), redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE] or

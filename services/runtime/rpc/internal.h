@@ -143,7 +143,8 @@ struct rpc_call {
     struct rpc_tag close_tag, initial_tag, send_tag, receive_tag, end_tag;
     int close_cancelled;
     bool sending;
-    grpc_metadata initial[1];
+    grpc_metadata initial[2];
+    size_t initial_count;
     grpc_metadata trailing[2];
     size_t trailing_count;
 
@@ -218,6 +219,8 @@ const ProtobufCMessage *rpc_request_read(struct rpc_call *call, grpc_byte_buffer
 /* access.c: who is asking, and whether the method is for them. Fills call->principal; false: err
  * says UNAUTHENTICATED or PERMISSION_DENIED. */
 bool rpc_access_allow(struct rpc_call *call, struct err *err);
+/* call->principal is somebody who has shown a good token; false with --auth off. */
+bool rpc_access_is_verified(const struct rpc_call *call);
 
 /* metadata.c */
 void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadata);

@@ -363,6 +363,12 @@ static void set_limit(struct http_limits *limits, const char *argument)
     LIMIT(websocket_message_bytes)
     LIMIT(websocket_output_bytes)
     LIMIT(websocket_ping_us)
+    LIMIT(connections_per_address)
+    LIMIT(least_rate_bytes)
+    LIMIT(control_frames_per_second)
+    LIMIT(websocket_frames_per_second)
+    LIMIT(websocket_fragments)
+    LIMIT(all_output_bytes)
 #undef LIMIT
 }
 
