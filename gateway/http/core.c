@@ -31,7 +31,6 @@ static void fill_defaults(struct http_limits *limits)
     DEFAULT(websocket_output_bytes, (size_t)256 * 1024);
     DEFAULT(arena_bytes, (size_t)1024 * 1024);
     DEFAULT(websocket_ping_us, 30 * TIME_US_PER_SECOND);
-    DEFAULT(least_rate_bytes, 500);
     DEFAULT(control_frames_per_second, 500);
     DEFAULT(websocket_frames_per_second, 200);
     DEFAULT(websocket_fragments, 1024);

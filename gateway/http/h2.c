@@ -534,6 +534,7 @@ static bool open_session(struct h2 *h2)
         goto del;
     }
     nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, h2_on_begin_frame);
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, h2_on_unknown_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, h2_on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, h2_on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
@@ -543,6 +544,7 @@ static bool open_session(struct h2 *h2)
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
+    h2_hear_unknown_frames(option);
     /* Behind our own count, which answers with the right code. */
     nghttp2_option_set_stream_reset_rate_limit(option, (uint64_t)limits->resets_per_second * 4,
                                                limits->resets_per_second);

@@ -69,6 +69,25 @@ int h2_on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, vo
     return 0;
 }
 
+void h2_hear_unknown_frames(nghttp2_option *option)
+{
+    unsigned type;
+
+    for (type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++) {
+        nghttp2_option_set_user_recv_extension_type(option, (uint8_t)type);
+    }
+}
+
+int h2_on_unknown_frame(nghttp2_session *session, void **payload, const nghttp2_frame_hd *head,
+                        void *user)
+{
+    (void)session;
+    (void)payload;
+    (void)head;
+    (void)user;
+    return NGHTTP2_ERR_CANCEL; /* what is in it concerns nobody; that it came was counted */
+}
+
 void h2_count_received(struct h2 *h2, const nghttp2_frame *frame)
 {
     if (frame->hd.type == NGHTTP2_RST_STREAM) {

@@ -52,6 +52,10 @@ void h2_calm(struct h2 *h2, enum http_limit limit);
  * limits the peer's resets, CONTINUATION frames of a head, settings of a frame, and
  * acknowledgements that wait), and does not count what can be answered at once. */
 int h2_on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *user);
+/* nghttp2 passes over frames of unknown types without a word, unless it is asked for them. */
+void h2_hear_unknown_frames(nghttp2_option *option);
+int h2_on_unknown_frame(nghttp2_session *session, void **payload, const nghttp2_frame_hd *head,
+                        void *user);
 void h2_count_received(struct h2 *h2, const nghttp2_frame *frame);
 void h2_count_sent(struct h2 *h2, const nghttp2_frame *frame);
 
