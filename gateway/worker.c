@@ -106,7 +106,10 @@ static void on_request(struct exchange *exchange, void *context)
         refuse_method(request, request->match.allow);
         break;
     default:
-        if (!limits_admit(request, RATE_READS))
+        /* Who asks whether the process lives gets its answer, whatever others do from its address.
+         */
+        if (!str_equal_cstr(exchange_path(exchange), "/healthz") &&
+            !limits_admit(request, RATE_READS))
             break;
         if (!pages_serve(request))
             request_fail_code(request, ERR_NOT_FOUND, NULL, "There is nothing at this path");

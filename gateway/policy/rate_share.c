@@ -132,6 +132,7 @@ struct rate_share *rate_share_new(struct loop *loop, const char *url,
     static const struct bus_handler handler = {
         .on_message = on_message,
         .on_gap = on_gap,
+        .space = "gateways",
         .meanwhile = "gateways do not hear of each other",
     };
     struct rate_share *share = calloc(1, sizeof(*share));

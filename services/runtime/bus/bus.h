@@ -28,6 +28,9 @@ struct bus_handler {
     void (*on_gap)(void *context, unsigned shard);
     /* For the log: how it goes on while Redis is away. NULL: by polling. */
     const char *meanwhile;
+    /* Whoever names another one has channels of its own, in the same database. At most 15
+     * characters. NULL: "events". */
+    const char *space;
 };
 
 /* url: NULL or "" (local), redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE] or
