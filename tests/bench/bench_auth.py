@@ -3,7 +3,7 @@
 import subprocess
 import tempfile
 
-from measure import PRESET, ROOT, finish, heading, info, median, platform, verdict, wrk
+from measure import PRESET, ROOT, finish, heading, info, median, missed, platform, verdict, wrk
 
 ROUNDS = 5
 SECONDS = 4
@@ -41,6 +41,9 @@ def main():
                      f"(gateway {on.per_request('gateway') - off.per_request('gateway'):+.1f}, skillbase "
                      f"{on.per_request('skillbase') - off.per_request('skillbase'):+.1f}); ratio {ratios[-1]:.3f}")
             verdict("CPU of a GET with a token / without", median(ratios), "", LIMIT)
+    # What rate limits cost, without a network: the program holds itself to its limit.
+    if subprocess.run([str(ROOT / "build" / PRESET / "bin" / "bench_limits")], check=False).returncode != 0:
+        missed.append("rate limits")
     finish()
 
 
