@@ -22,6 +22,8 @@
 #define PEER_CHECK_US (1 * TIME_US_PER_SECOND)
 #define UPLOAD_END_US (1 * TIME_US_PER_SECOND)
 #define WEBSOCKET_CLOSE_US (2 * TIME_US_PER_SECOND)
+#define SWEEP_MOST 64u
+#define SWEEP_AGAIN_US INT64_C(2000)
 #define SWEEP_MIN_US INT64_C(10000)
 #define SWEEP_MAX_US INT64_C(250000)
 
@@ -125,25 +127,49 @@ static void shed_output(struct http_server *server, int64_t now_us)
     }
 }
 
+/* At most SWEEP_MOST: ten thousand connections that run out of time at once must not hold up the
+ * others. True: there is more. */
+static bool sweep_some(struct http_server *server)
+{
+    int64_t now_us = server->core.clock->monotonic_us(server->core.clock);
+    struct timeout *due;
+    unsigned i, left = SWEEP_MOST;
+
+    for (i = 0; i < HTTP_WAIT_COUNT && left > 0; i++) {
+        while (left > 0 && (due = timeout_take_due(&server->waits[i], now_us)) != NULL) {
+            connection_on_read_limit(of_read_limit(due));
+            left--;
+        }
+    }
+    while (left > 0 && (due = timeout_take_due(&server->lingers, now_us)) != NULL) {
+        connection_cut(of_read_limit(due));
+        left--;
+    }
+    while (left > 0 && (due = timeout_take_due(&server->writes, now_us)) != NULL) {
+        http_count_limit(&server->core, HTTP_LIMIT_WRITE_TIME);
+        connection_cut(of_write_limit(due));
+        left--;
+    }
+    shed_output(server, now_us);
+    return left == 0;
+}
+
+static void sweep(void *context);
+
+static void on_sweep_again(void *context)
+{
+    struct http_server *server = context;
+    server->sweep_again = NULL; /* it has freed itself */
+    sweep(server);
+}
+
 static void sweep(void *context)
 {
     struct http_server *server = context;
-    int64_t now_us = server->core.clock->monotonic_us(server->core.clock);
-    struct timeout *due;
-    unsigned i;
-    for (i = 0; i < HTTP_WAIT_COUNT; i++) {
-        while ((due = timeout_take_due(&server->waits[i], now_us)) != NULL) {
-            connection_on_read_limit(of_read_limit(due));
-        }
+    if (sweep_some(server) && !server->sweep_again) {
+        server->sweep_again =
+            loop_timer_start(server->loop, SWEEP_AGAIN_US, on_sweep_again, server);
     }
-    while ((due = timeout_take_due(&server->lingers, now_us)) != NULL) {
-        connection_cut(of_read_limit(due));
-    }
-    while ((due = timeout_take_due(&server->writes, now_us)) != NULL) {
-        http_count_limit(&server->core, HTTP_LIMIT_WRITE_TIME);
-        connection_cut(of_write_limit(due));
-    }
-    shed_output(server, now_us);
 }
 
 static int64_t sweep_period(const struct http_limits *limits)
@@ -180,6 +206,7 @@ static void init_limits(struct http_server *server)
 static void free_parts(struct http_server *server)
 {
     loop_timer_cancel(server->sweeper);
+    loop_timer_cancel(server->sweep_again);
     loop_timer_cancel(server->grace);
     net_listener_close(server->listener);
     net_done(&server->net);
@@ -338,6 +365,8 @@ void http_server_free(struct http_server *server)
     cut_all(server);
     loop_timer_cancel(server->sweeper);
     server->sweeper = NULL;
+    loop_timer_cancel(server->sweep_again);
+    server->sweep_again = NULL;
     loop_timer_cancel(server->grace);
     server->grace = NULL;
     loop_timer_cancel(server->idle);

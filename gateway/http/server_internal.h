@@ -38,7 +38,7 @@ struct http_server {
     struct peers peers;
     struct timeout_list waits[HTTP_WAIT_COUNT];
     struct timeout_list writes, lingers;
-    struct loop_timer *sweeper, *grace, *idle;
+    struct loop_timer *sweeper, *sweep_again, *grace, *idle;
     void (*on_stopped)(void *context);
     void *stopped_context;
     bool stopping;
