@@ -210,8 +210,8 @@ static void raise_file_limit(void)
 static void configure(int argc, char **argv)
 {
     const size_t own = sizeof(settings) / sizeof(settings[0]);
-    struct app_setting all[sizeof(settings) / sizeof(settings[0]) + APP_TRACE_SETTINGS +
-                           LIMIT_SETTINGS];
+    struct app_setting
+        all[sizeof(settings) / sizeof(settings[0]) + APP_TRACE_SETTINGS + LIMIT_SETTINGS];
 
     memcpy(all, settings, sizeof(settings));
     app_trace_settings(all + own, &trace);

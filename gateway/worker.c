@@ -127,8 +127,8 @@ static bool start_upstreams(struct worker *worker, const struct worker_options *
     worker->observer = (struct upstream_observer){limits_on_principal, worker};
     upstream.observer = &worker->observer;
     for (unsigned i = 0; i < gateway->backend_count; i++) {
-        worker->upstreams[i] = upstream_new(worker->loop, gateway->backends[i],
-                                            options->addresses[i], &upstream, err);
+        worker->upstreams[i] =
+            upstream_new(worker->loop, gateway->backends[i], options->addresses[i], &upstream, err);
         if (!worker->upstreams[i])
             return false;
     }

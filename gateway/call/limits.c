@@ -130,9 +130,8 @@ void limits_find_client(struct request *request)
     const struct header *headers;
     size_t count = exchange_headers(request->exchange, &headers);
 
-    request->client =
-        client_address_find(&limits->trusted, limits->forwarded_header,
-                            exchange_peer_address(request->exchange), headers, count);
+    request->client = client_address_find(&limits->trusted, limits->forwarded_header,
+                                          exchange_peer_address(request->exchange), headers, count);
     net_address_format(&request->client, request->client_address);
 }
 
@@ -197,8 +196,7 @@ bool limits_admit(struct request *request, enum rate_class class)
                              !net_networks_contain(&limits->trusted, &request->client)))
         return true;
     int64_t now = now_us(request->worker);
-    if (credential.length &&
-        rate_credentials_find(limits->credentials, credential, now, &key)) {
+    if (credential.length && rate_credentials_find(limits->credentials, credential, now, &key)) {
         request->principal_known = true;
         return take(request, limits->principals, &key, class, now, true);
     }

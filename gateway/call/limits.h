@@ -17,15 +17,15 @@ struct rate_share;
 struct schema_method;
 
 struct limits_options {
-    bool enabled;                  /* false: nobody is counted */
-    const char *address;           /* rules, as of rate_rule_parse() */
+    bool enabled;        /* false: nobody is counted */
+    const char *address; /* rules, as of rate_rule_parse() */
     const char *classes[RATE_CLASSES];
-    int64_t failure_cost;          /* tokens of an address that a 401 costs */
-    int64_t table_entries;         /* of addresses, of principals, of credentials */
-    const char *exempt;            /* networks that are not counted */
-    const char *trusted_proxies;   /* networks whose forwarded addresses are believed */
-    const char *forwarded_header;  /* "x-forwarded-for" or "forwarded" */
-    const char *redis_url;         /* NULL or empty: this gateway is alone */
+    int64_t failure_cost;         /* tokens of an address that a 401 costs */
+    int64_t table_entries;        /* of addresses, of principals, of credentials */
+    const char *exempt;           /* networks that are not counted */
+    const char *trusted_proxies;  /* networks whose forwarded addresses are believed */
+    const char *forwarded_header; /* "x-forwarded-for" or "forwarded" */
+    const char *redis_url;        /* NULL or empty: this gateway is alone */
 };
 
 /* Shared by all threads. */
@@ -46,8 +46,7 @@ struct limits {
  * others. */
 struct limits *limits_new(const struct limits_options *options, struct err *err);
 /* On the loop of the first thread. */
-bool limits_share(struct limits *limits, struct loop *loop, const char *redis_url,
-                  struct err *err);
+bool limits_share(struct limits *limits, struct loop *loop, const char *redis_url, struct err *err);
 /* Before that loop is freed. */
 void limits_unshare(struct limits *limits);
 void limits_free(struct limits *limits);

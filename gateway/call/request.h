@@ -27,7 +27,7 @@ struct request {
     bool principal_known; /* of its Authorization header */
     struct limits_seen limits;
     char rate_policy[2 * RATE_TEXT_SIZE], rate[2 * RATE_TEXT_SIZE]; /* headers */
-    struct str protocol;       /* the WebSocket's, to be chosen in the answer, or {NULL, 0} */
+    struct str protocol;        /* the WebSocket's, to be chosen in the answer, or {NULL, 0} */
     struct upstream_call *call; /* under way, or NULL */
     /* The client has gone: end what is under way. May be NULL. */
     void (*on_gone)(struct request *request);

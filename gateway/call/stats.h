@@ -28,7 +28,7 @@ struct stats {
     uint64_t bytes_sent;
     uint64_t in_flight;
     uint64_t live_streams, live_watchers, live_events, live_cut;
-    uint64_t live_behind, live_resumed; /* now; ever */
+    uint64_t live_behind, live_resumed;   /* now; ever */
     uint64_t rate_limited[2][RATE_SLOTS]; /* answered 429: by address, by principal */
 };
 

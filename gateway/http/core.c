@@ -38,9 +38,9 @@ static void fill_defaults(struct http_limits *limits)
 }
 
 const char *const http_limit_names[HTTP_LIMIT_COUNT] = {
-    "connections",      "idle_connections", "address_connections", "header_size", "header_time",
-    "body_time",        "write_time",       "output_memory",       "resets",      "control_frames",
-    "continuations",    "websocket_frames", "websocket_size",
+    "connections",   "idle_connections", "address_connections", "header_size", "header_time",
+    "body_time",     "write_time",       "output_memory",       "resets",      "control_frames",
+    "continuations", "websocket_frames", "websocket_size",
 };
 
 uint64_t http_bytes_in(const struct http_limits *limits, int64_t window_us)

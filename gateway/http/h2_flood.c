@@ -1,9 +1,9 @@
 /* Floods of HTTP/2 frames: what the peer may do in a second without asking for anything.
  *
- * Counted as resets: RST_STREAM that it sends (rapid reset, CVE-2023-44487), and those that it makes
- * us send by breaking rules of a stream (MadeYouReset, CVE-2025-8671). Counted as control frames:
- * PING, SETTINGS, PRIORITY, frames of unknown types, DATA without data, and WINDOW_UPDATE beyond two
- * for each frame of data that was sent. */
+ * Counted as resets: RST_STREAM that it sends (rapid reset, CVE-2023-44487), and those that it
+ * makes us send by breaking rules of a stream (MadeYouReset, CVE-2025-8671). Counted as control
+ * frames: PING, SETTINGS, PRIORITY, frames of unknown types, DATA without data, and WINDOW_UPDATE
+ * beyond two for each frame of data that was sent. */
 #include "gateway/http/h2_internal.h"
 
 #define WINDOW_UPDATES_DUE_MAX 4096u

@@ -98,8 +98,8 @@ int h2_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uin
     if (!exchange) {
         return 0;
     }
-    /* HPACK lets one byte stand for kilobytes again and again: what is refused is still decoded, but
-     * not for ever. */
+    /* HPACK lets one byte stand for kilobytes again and again: what is refused is still decoded,
+     * but not for ever. */
     exchange->head_seen += name_length + value_length;
     if (exchange->head_seen > (size_t)limits->header_bytes * HEAD_BOMB) {
         if (exchange->head_seen - name_length - value_length <=

@@ -21,11 +21,11 @@ struct h2 {
     nghttp2_session *session;
     struct exchange *streams; /* open ones */
     unsigned stream_count;
-    unsigned socket_count; /* of them WebSockets */
-    size_t stream_bytes;   /* waiting in all streams' `out`, for the peer's windows */
-    int32_t open_head;     /* the stream whose header block is half received; 0: none */
-    struct h2_meter resets;   /* RST_STREAM that the peer sent, or made us send */
-    struct h2_meter controls; /* frames that bring nothing */
+    unsigned socket_count;       /* of them WebSockets */
+    size_t stream_bytes;         /* waiting in all streams' `out`, for the peer's windows */
+    int32_t open_head;           /* the stream whose header block is half received; 0: none */
+    struct h2_meter resets;      /* RST_STREAM that the peer sent, or made us send */
+    struct h2_meter controls;    /* frames that bring nothing */
     uint32_t window_updates_due; /* of the peer, for the data that it was sent */
     int64_t bodies_looked_at_us;
     /* Streams that were answered while their body is still coming: a peer that has the whole answer

@@ -33,11 +33,12 @@ struct http_limits {
      * (NULL: nobody), behind which others stand, have no such limit. */
     uint32_t connections_per_address;
     const struct net_networks *uncounted;
-    /* Bytes a second that a body must bring over each body_idle_us (else 408), and a client must take
-     * of a waiting answer over each write_idle_us (else cut). 0: a single one is enough. */
+    /* Bytes a second that a body must bring over each body_idle_us (else 408), and a client must
+     * take of a waiting answer over each write_idle_us (else cut). 0: a single one is enough. */
     uint32_t least_rate_bytes;
     /* [500] HTTP/2 frames of one connection that bring nothing (PING, SETTINGS, PRIORITY, empty
-     * DATA, unknown ones, WINDOW_UPDATE beyond those for what was sent) → GOAWAY ENHANCE_YOUR_CALM */
+     * DATA, unknown ones, WINDOW_UPDATE beyond those for what was sent) → GOAWAY ENHANCE_YOUR_CALM
+     */
     uint32_t control_frames_per_second;
     uint32_t websocket_frames_per_second; /* [200] of one socket, a burst of twice as many → 1008 */
     uint32_t websocket_fragments;         /* [1024] of one message → 1008 */

@@ -15,13 +15,13 @@ struct connection {
     struct http_server *server;
     struct connection *previous, *next;
     struct timeout read_limit, write_limit;
-    enum http_wait waiting;  /* what read_limit stands for */
-    unsigned heads_seen;     /* protocol->heads_begun when read_limit was armed */
-    struct peer *peer;       /* NULL: not counted */
+    enum http_wait waiting; /* what read_limit stands for */
+    unsigned heads_seen;    /* protocol->heads_begun when read_limit was armed */
+    struct peer *peer;      /* NULL: not counted */
     bool refused;
-    uint64_t received;   /* bytes, ever */
-    uint64_t read_mark;  /* of them when read_limit was armed */
-    uint64_t write_mark; /* bytes sent when write_limit was armed */
+    uint64_t received;       /* bytes, ever */
+    uint64_t read_mark;      /* of them when read_limit was armed */
+    uint64_t write_mark;     /* bytes sent when write_limit was armed */
     bool offering;           /* in on_turn(): kept input is offered again, and the turn goes on */
     uint8_t preface_matched; /* bytes of the HTTP/2 preface, before the protocol is known */
     char peer_text[];
@@ -44,8 +44,8 @@ struct http_server {
     bool stopping;
 };
 
-/* Owns fd. peer: counted there already, left when it is freed; NULL: not counted. refused: answer 503
- * with this sentence and end; NULL: not so. */
+/* Owns fd. peer: counted there already, left when it is freed; NULL: not counted. refused: answer
+ * 503 with this sentence and end; NULL: not so. */
 void connection_open(struct http_server *server, int fd, const char *peer_text,
                      const struct net_address *address, struct peer *peer, const char *refused);
 /* Ends it now; what is under way above hears that it has gone. */

@@ -37,7 +37,8 @@ struct net_networks {
 };
 
 /* "127.0.0.0/8, ::1, 10.1.2.3": a comma list, in which an address is a network of one; empty:
- * none. False: err says which is wrong (bits beyond the prefix are, too: somebody meant another). */
+ * none. False: err says which is wrong (bits beyond the prefix are, too: somebody meant another).
+ */
 bool net_networks_parse(const char *text, struct net_networks *ret_networks, struct err *err);
 bool net_networks_contain(const struct net_networks *networks, const struct net_address *address);
 

@@ -20,7 +20,7 @@ struct entry {
 
 struct rate_table {
     struct places places;
-    struct entry *entries; /* WAYS to a set */
+    struct entry *entries;         /* WAYS to a set */
     _Atomic uint64_t *untold_sets; /* a bit a set: some entry has something untold */
     size_t set_count, collect_at;
 };

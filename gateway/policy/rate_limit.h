@@ -1,9 +1,9 @@
 /* rate_limit: token buckets in a table of fixed size. A bucket is one number, the time at which it
  * will be full again (the generic cell rate algorithm, ITU-T I.371 annex A): a full bucket is as
- * good as none, so that a table which must make room gives up the bucket that is closest to full and
- * forgives the least. To push out a bucket that is nearly empty one needs a table full of buckets
- * that are emptier still, and places in it are decided by a hash with a secret. Any thread: each
- * call holds one of 64 locks for some 100 ns. Times are the caller's (monotonic). */
+ * good as none, so that a table which must make room gives up the bucket that is closest to full
+ * and forgives the least. To push out a bucket that is nearly empty one needs a table full of
+ * buckets that are emptier still, and places in it are decided by a hash with a secret. Any thread:
+ * each call holds one of 64 locks for some 100 ns. Times are the caller's (monotonic). */
 #ifndef GATEWAY_POLICY_RATE_LIMIT_H
 #define GATEWAY_POLICY_RATE_LIMIT_H
 
@@ -62,8 +62,8 @@ void rate_take(struct rate_table *table, const struct rate_key *key, unsigned sl
 void rate_charge(struct rate_table *table, const struct rate_key *key, unsigned slot,
                  const struct rate_rule *rule, uint32_t tokens, bool share, int64_t now_us);
 
-/* What was taken since the last time, for others who keep the same buckets: calls `give` for at most
- * `most` buckets, and goes on from there next time. Gives how many. Not from two threads. */
+/* What was taken since the last time, for others who keep the same buckets: calls `give` for at
+ * most `most` buckets, and goes on from there next time. Gives how many. Not from two threads. */
 size_t rate_collect(struct rate_table *table, size_t most,
                     void (*give)(void *context, const struct rate_key *key, unsigned slot,
                                  uint32_t tokens),

@@ -1,6 +1,6 @@
-/* rate_places: where in a table of sets a key has its place: by a hash with a secret of the process,
- * so that nobody outside can aim at a set; and the locks of the sets. For the files of rate_limit.h
- * only. */
+/* rate_places: where in a table of sets a key has its place: by a hash with a secret of the
+ * process, so that nobody outside can aim at a set; and the locks of the sets. For the files of
+ * rate_limit.h only. */
 #ifndef GATEWAY_POLICY_RATE_PLACES_H
 #define GATEWAY_POLICY_RATE_PLACES_H
 

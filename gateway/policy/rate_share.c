@@ -104,8 +104,7 @@ static void watch_bus(struct rate_share *share)
         share->away_since_us = now_us(share);
     if (!share->warned && now_us(share) - share->away_since_us > WARN_AFTER_US) {
         share->warned = true;
-        log_event(LOG_LEVEL_WARN, "rate_limits_not_shared",
-                  log_text("why", "Redis is away"),
+        log_event(LOG_LEVEL_WARN, "rate_limits_not_shared", log_text("why", "Redis is away"),
                   log_text("meanwhile", "each gateway limits for itself"));
     }
 }

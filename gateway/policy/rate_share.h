@@ -3,10 +3,10 @@
  * own buckets. No request ever waits for Redis.
  *
  * Error: what N gateways let through before they have heard of each other, so that over any time
- * they allow at most the rule's rate * time + burst, and (N - 1) times what one of them lets through
- * in 100 ms and the time of a message, which is at most its burst. It is not lost but owed: later
- * requests pay for it. A message that is lost (Redis away) is not repeated: meanwhile each gateway
- * limits for itself. */
+ * they allow at most the rule's rate * time + burst, and (N - 1) times what one of them lets
+ * through in 100 ms and the time of a message, which is at most its burst. It is not lost but owed:
+ * later requests pay for it. A message that is lost (Redis away) is not repeated: meanwhile each
+ * gateway limits for itself. */
 #ifndef GATEWAY_POLICY_RATE_SHARE_H
 #define GATEWAY_POLICY_RATE_SHARE_H
 

@@ -104,8 +104,7 @@ size_t rate_format_policy(const char *name, const struct rate_rule *rule, char o
 size_t rate_format_answer(const char *name, const struct rate_answer *answer,
                           char out[RATE_TEXT_SIZE])
 {
-    uint64_t seconds =
-        (uint64_t)((answer->full_us + TIME_US_PER_SECOND - 1) / TIME_US_PER_SECOND);
+    uint64_t seconds = (uint64_t)((answer->full_us + TIME_US_PER_SECOND - 1) / TIME_US_PER_SECOND);
 
     return format(name, "\";r=", answer->remaining, ";t=", seconds, out);
 }

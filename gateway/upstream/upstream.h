@@ -71,7 +71,7 @@ struct upstream_request {
     const char *authorization;
     bool principal_known;       /* of that authorization: the observer need not hear of it */
     const char *client_address; /* "192.0.2.1": told to the service. NULL: none */
-    bool check_only; /* the service checks the message and does nothing else */
+    bool check_only;            /* the service checks the message and does nothing else */
     bool has_if_match;
     int64_t if_match_us;
     struct arena *arena; /* for violations; NULL: they are not wanted */

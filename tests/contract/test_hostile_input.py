@@ -143,8 +143,10 @@ def test_hostile_text_in_every_field_of_a_body(api, document, good):
         if not content or not base:
             continue
         url = re.sub(r"\{(\w+)\}", lambda match, base=base: str(base["path"][match.group(1)]), template)
-        for path in set(string_fields(document, content["schema"])):
-            for text in HOSTILE:
+        paths = sorted(set(string_fields(document, content["schema"])), key=str)
+        for number, path in enumerate(paths):
+            # each text in the fields at the top, further down one after the other
+            for text in HOSTILE if len(path) == 1 else HOSTILE[number % len(HOSTILE):][:1]:
                 body = put(distinct(base["json"] or {}), path, text)
                 answer = ask(api, verb, url, base["query"], body)
                 what = f"{name} with {text!r} in {path}"

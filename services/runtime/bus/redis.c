@@ -129,10 +129,9 @@ static void fail(struct redis *redis, const char *why)
         return;
     if (!redis->warned)
         log_event(LOG_LEVEL_WARN, "bus_away", log_text("why", why),
-                  log_text("meanwhile",
-                           redis->bus->handler->meanwhile
-                               ? redis->bus->handler->meanwhile
-                               : "what other instances take in is found by polling"));
+                  log_text("meanwhile", redis->bus->handler->meanwhile
+                                            ? redis->bus->handler->meanwhile
+                                            : "what other instances take in is found by polling"));
     redis->warned = true;
     redis->state = AWAY;
     redis->bus->stats.up = false;

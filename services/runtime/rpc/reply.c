@@ -86,8 +86,8 @@ static void add_initial(struct rpc_call *call, const char *key, const char *valu
     entry->value = slice;
 }
 
-/* "<company or *>/<subject>", percent-encoded where it is not plain: a name for the gateway to count
- * requests by, since only we know whose token it was. */
+/* "<company or *>/<subject>", percent-encoded where it is not plain: a name for the gateway to
+ * count requests by, since only we know whose token it was. */
 static void format_principal(const struct principal *principal, char out[PRINCIPAL_TEXT_SIZE])
 {
     static const char hex[] = "0123456789ABCDEF";

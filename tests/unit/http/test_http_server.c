@@ -66,8 +66,8 @@ static void respond_stats(struct exchange *exchange)
         stats.connections, stats.exchanges, stats.websockets, stats.protocol_errors,
         stats.bytes_out, stats.output_bytes);
     for (unsigned i = 0; i < HTTP_LIMIT_COUNT; i++) {
-        length += snprintf(text + length, sizeof(text) - (size_t)length, ", \"limited_%s\": %" PRIu64,
-                           http_limit_names[i], stats.limited[i]);
+        length += snprintf(text + length, sizeof(text) - (size_t)length,
+                           ", \"limited_%s\": %" PRIu64, http_limit_names[i], stats.limited[i]);
     }
     snprintf(text + length, sizeof(text) - (size_t)length, "}");
     respond_text(exchange, 200, text);

@@ -114,10 +114,7 @@ static const char *found(const char *trusted, const char *peer_text, enum forwar
 
     assert_true(net_networks_parse(trusted, &networks, &err));
     assert_true(net_address_parse(str_from(peer_text), &peer));
-    client = client_address_find(&networks, header, &peer, headers,
-                                 second  ? 4
-                                 : first ? 2
-                                         : 1);
+    client = client_address_find(&networks, header, &peer, headers, second ? 4 : first ? 2 : 1);
     net_address_format(&client, out);
     return out;
 }
@@ -132,8 +129,8 @@ static void test_client_address(void **state)
     assert_string_equal(found(us, "192.0.2.9:5", FORWARDED_FOR, "198.51.100.1", NULL), "192.0.2.9");
     /* One proxy, two, several fields; what stands left of the client's own is not looked at. */
     assert_string_equal(found(us, "10.0.0.1:5", FORWARDED_FOR, "192.0.2.1", NULL), "192.0.2.1");
-    assert_string_equal(found(us, "10.0.0.1:5", FORWARDED_FOR, "1.1.1.1, 192.0.2.1, 10.0.0.2", NULL),
-                        "192.0.2.1");
+    assert_string_equal(
+        found(us, "10.0.0.1:5", FORWARDED_FOR, "1.1.1.1, 192.0.2.1, 10.0.0.2", NULL), "192.0.2.1");
     assert_string_equal(found(us, "10.0.0.1:5", FORWARDED_FOR, "1.1.1.1", "192.0.2.1"),
                         "192.0.2.1");
     assert_string_equal(found(us, "10.0.0.1:5", FORWARDED_FOR, "192.0.2.1", "10.0.0.3"),
@@ -148,8 +145,8 @@ static void test_client_address(void **state)
                         "10.0.0.2");
     assert_string_equal(found(us, "10.0.0.1:5", FORWARDED_FOR, "\"never closed, 192.0.2.1", NULL),
                         "192.0.2.1");
-    assert_string_equal(found(us, "10.0.0.1:5", FORWARDED, "for=\"never closed, for=192.0.2.1", NULL),
-                        "192.0.2.1");
+    assert_string_equal(
+        found(us, "10.0.0.1:5", FORWARDED, "for=\"never closed, for=192.0.2.1", NULL), "192.0.2.1");
     assert_string_equal(found(us, "10.0.0.1:5", FORWARDED,
                               "for=1.1.1.1;proto=http, proto=https;For=\"[2001:db8::7]:4711\";by=x",
                               NULL),
@@ -217,9 +214,9 @@ static void test_rules(void **state)
     assert_int_equal(rule("30/m:10").interval_ns, 2000000000);
     assert_int_equal(rule("5/h").burst, 1);
     assert_int_equal(rule("1000000").burst, 1000000);
-    static const char *const bad[] = {"",      "0",     "-1",   "1000001", "5/d",   "5:",
-                                      "5:0",   "x",     "5/",   "5:5:5",   " 5",    "5:1000001",
-                                      "1e3",   "5s",    "none", "/s",      ":5",    "5/s/s"};
+    static const char *const bad[] = {
+        "",      "0",  "-1",        "1000001", "5/d", "5:",   "5:0", "x",  "5/",
+        "5:5:5", " 5", "5:1000001", "1e3",     "5s",  "none", "/s",  ":5", "5/s/s"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_false(rate_rule_parse(bad[i], &made, &err));
 }
@@ -317,8 +314,8 @@ static void test_credentials(void **state)
     assert_memory_not_equal(&first, &second, sizeof(first));
     rate_credentials_forget(credentials, STR_LITERAL("Bearer a"));
     assert_false(rate_credentials_find(credentials, STR_LITERAL("Bearer a"), now, &first));
-    assert_false(rate_credentials_find(credentials, STR_LITERAL("Bearer b"), now + 3600 * SECOND,
-                                       &first));
+    assert_false(
+        rate_credentials_find(credentials, STR_LITERAL("Bearer b"), now + 3600 * SECOND, &first));
     for (unsigned i = 0; i < 10000; i++) {
         char text[32];
         int length = snprintf(text, sizeof(text), "Bearer %u", i);
