@@ -30,6 +30,8 @@ static bool parse_networks(const char *setting, const char *text, struct net_net
 {
     struct err why = {0};
 
+    if (strcmp(text, "none") == 0) /* what an empty variable cannot say */
+        text = "";
     return net_networks_parse(text, networks, &why) ||
            err_set(err, ERR_INVALID_ARGUMENT, NULL, "--%s: %s", setting, why.message);
 }

@@ -224,10 +224,9 @@ static void write_limits(const struct question *question, struct buf *out)
                            (double)question->sum.rate_limited[i][slot]);
         }
     }
-    if (limits->share)
-        metrics_one(out, "dialplane_rate_limits_shared", "gauge",
-                    "Whether this gateway hears of the others' counts just now.",
-                    rate_share_is_up(limits->share));
+    metrics_one(out, "dialplane_rate_limits_shared", "gauge",
+                "Whether this gateway hears of other gateways' counts just now.",
+                limits->share && rate_share_is_up(limits->share));
     metrics_one(out, "dialplane_http_output_bytes", "gauge",
                 "Memory of answers that clients have not taken yet.",
                 (double)question->http.output_bytes);

@@ -18,7 +18,7 @@ from conftest import check_problem, wait_until
 
 ME = "127.0.0.1"
 COMPANY = f"/api/companies/{NOBODY}"
-COUNTED = ("--rate-exempt", "")
+COUNTED = ("--rate-exempt", "none")
 
 
 class Services:
@@ -220,7 +220,7 @@ def test_streams_and_uploads_have_their_own(gateway):
 
 # --- Who is not counted ---
 
-@pytest.mark.parametrize("flags", [(), ("--no-rate-limits", "--rate-exempt", ""),
+@pytest.mark.parametrize("flags", [(), ("--no-rate-limits", *COUNTED),
                                    (*COUNTED, *(flag for name in ("address", "reads", "writes", "uploads", "streams") for flag in (f"--rate-{name}", "off")))])
 def test_nobody_is_counted(gateway, flags):
     """By default those on the machine itself are not; otherwise when it is switched off, as a whole or each."""
