@@ -242,7 +242,7 @@ int32_t session_submit(struct channel *connection, struct upstream_call *call)
     /* What differs with every call would only push the rest out of the compression table. */
     const uint8_t once = NGHTTP2_NV_FLAG_NO_INDEX;
     const uint8_t fixed = NGHTTP2_NV_FLAG_NO_COPY_VALUE;
-    nghttp2_nv headers[14];
+    nghttp2_nv headers[16];
     size_t count = 0;
     char timeout[16], if_match[24];
     nghttp2_data_provider provider = {.read_callback = read_request};
@@ -266,6 +266,8 @@ int32_t session_submit(struct channel *connection, struct upstream_call *call)
         put(headers, &count, "authorization", call->request.authorization, once);
     if (call->client_address[0])
         put(headers, &count, "dialplane-client-address", call->client_address, once);
+    if (call->upstream->options.authenticates)
+        put(headers, &count, "authentication", "required", fixed);
     if (call->request.has_if_match) {
         snprintf(if_match, sizeof(if_match), "%" PRId64, call->request.if_match_us);
         put(headers, &count, "if-match", if_match, once);
