@@ -34,9 +34,9 @@ def authority(tmp_path_factory):
 class Gateway:
     """One that speaks TLS, in front of the platform's services."""
 
-    def __init__(self, platform, authority, *flags, certificate="gateway"):
+    def __init__(self, platform, authority, *flags, certificate="gateway", port=None):
         self.authority = authority
-        self.address = f"127.0.0.1:{free_ports(1)}"
+        self.address = f"127.0.0.1:{port or free_ports(1)}"
         self.port = int(self.address.rsplit(":", 1)[1])
         self.url = f"https://{self.address}"
         self.log_path = authority.folder / f"gateway-{self.port}.log"
@@ -523,8 +523,8 @@ def test_browsers_are_told_to_stay_with_tls(gateway, another, platform):
 
 
 def test_plain_http_is_led_to_tls(another):
-    port = free_ports(1)
-    gateway = another("--redirect-listen", f"127.0.0.1:{port}")
+    port = free_ports(2)
+    gateway = another("--redirect-listen", f"127.0.0.1:{port}", port=port + 1)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         for method, path in (("GET", "/"), ("GET", "/api/companies?limit=5&page_token=%2F"), ("POST", "/api/companies")):
             answer = client.request(method, path)
