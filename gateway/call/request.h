@@ -67,12 +67,14 @@ void request_fail(struct request *request, const struct err *err, struct answer_
 void request_fail_code(struct request *request, enum err_code code, const char *reason,
                        const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* Reads who it says it is from. False: it has been answered 401. */
+/* Reads who it says it is from, before anything else of a route is looked at. False: it has been
+ * answered 401, or 400 when its address carries credentials. What the credentials are worth is the
+ * services' to say: each verifies them. */
 bool request_authorize(struct request *request);
 /* The deadline of the route's calls. */
 int64_t request_timeout_us(const struct request *request);
 /* Fills in what every call of this request carries; if-match and authorization too. False: answered
- * 400 or 401. */
+ * 400. */
 bool request_upstream(struct request *request, struct upstream_request *ret_upstream);
 /* The scratch buffer, empty, and not larger than need be. */
 struct buf *worker_scratch(struct buf *buf);

@@ -19,4 +19,9 @@
 bool credentials_read(struct str authorization, struct str websocket_protocols, struct arena *arena,
                       const char **ret_authorization, struct str *ret_protocol, struct err *err);
 
+/* True when the query carries credentials, by one of the names that such parameters have elsewhere
+ * (access_token in RFC 6750 §2.3, token, api_key …): addresses end up in logs and histories, so
+ * they are refused whatever they are worth. */
+bool credentials_in_query(struct str query);
+
 #endif

@@ -39,9 +39,10 @@ struct analytics_service {
     const struct schema *schema;
     struct vault *vault; /* keys of the events; it may have none */
     struct prices prices;
+    int64_t outcome_words; /* that a company may have beside those of the contract */
     struct live *live;
     struct scopes *scopes;
-    struct database_metrics *active_calls;
+    struct database_metrics *active_calls, *calls_to_remove;
     struct ingest *ingest;
     struct upkeep *upkeep;
     /* since start */

@@ -18,7 +18,7 @@ from conftest import SKILLBASE_CONFIG, wait_until
 from reflected import Reflected, known
 
 BACKENDS = {
-    "skillbase": {"dialplane.v1.CompanyService", "dialplane.v1.SkillbaseService"},
+    "skillbase": {"dialplane.v1.CompanyService", "dialplane.v1.SkillbaseService", "dialplane.v1.AuditService"},
     "campaign": {"dialplane.v1.CampaignService", "dialplane.v1.DispatchService", "dialplane.v1.PrivacyService", "dialplane.v1.SuppressionService"},
     "analytics": {"dialplane.v1.AnalyticsService"},
 }
@@ -91,6 +91,7 @@ def test_each_unary_method_answers(clients, api, platform):
     assert call("CompanyService/GetCompany", id=company["id"]) == company
     assert call("CompanyService/UpdateCompany", id=company["id"], company={"description": "d"})["description"] == "d"
     assert call("CompanyService/ListCompanies", limit=1)["items"]
+    assert [item["action"] for item in call("AuditService/ListAuditEntries", company_id=company["id"])["items"]] == ["update", "create"]
 
     skillbase = call("SkillbaseService/CreateSkillbase", skillbase={
         "company_id": company["id"], "name": "n", "slug": "s", "is_published": True, "config": SKILLBASE_CONFIG})
@@ -174,6 +175,7 @@ def test_each_unary_method_answers(clients, api, platform):
     prices = call("AnalyticsService/SetPrices", company_id=company["id"], valid_from="2100-01-01T00:00:00Z", stt_minute=5000000000)
     assert call("AnalyticsService/ListPrices", company_id=company["id"])["items"] == [prices]
     assert call("AnalyticsService/DeletePrices", company_id=company["id"], id=prices["id"]) == {}
+    assert call("AnalyticsService/ReRateCalls", **days)["rated"] == "1"
 
     erased = call("PrivacyService/EraseContact", company_id=company["id"], phone_number=claimed[0]["phone_number"])
     assert erased["removed"]["tasks"] == "1" and erased["removed"]["calls"] == "1"

@@ -122,11 +122,13 @@ struct rpc_call {
     struct pg_owner owner;
     int64_t started_us;
     const char *request_id;
-    struct str authorization; /* of the metadata: only while the call begins */
+    struct str authorization;   /* of the metadata: only while the call begins */
+    const char *client_address; /* as the gateway says it; NULL: it did not */
     struct principal principal;
     struct trace_span span;
     char trace_id[TRACE_ID_TEXT_SIZE];
     uint64_t received_bytes, sent_bytes; /* of messages */
+    bool authentication_required;        /* by the gateway: see rpc_access_allow() */
     bool check_only; /* see rpc.h: answered after the checks, the handler does not run */
     bool has_if_match;
     int64_t if_match_us;
@@ -144,7 +146,7 @@ struct rpc_call {
     int close_cancelled;
     bool sending;
     grpc_metadata initial[1];
-    grpc_metadata trailing[2];
+    grpc_metadata trailing[3];
     size_t trailing_count;
 
     /* Client streaming. */
@@ -215,8 +217,9 @@ void rpc_put_details(const struct err *err, struct buf *out);
 const ProtobufCMessage *rpc_request_read(struct rpc_call *call, grpc_byte_buffer *bytes,
                                          struct arena *arena, size_t limit, struct err *err);
 
-/* access.c: who is asking, and whether the method is for them. Fills call->principal; false: err
- * says UNAUTHENTICATED or PERMISSION_DENIED. */
+/* access.c: who is asking, and whether the method is for them. Fills call->principal, and the
+ * identity of call->owner, as which its statements run; false: err says UNAUTHENTICATED or
+ * PERMISSION_DENIED. */
 bool rpc_access_allow(struct rpc_call *call, struct err *err);
 
 /* personal.c: whether this answer must be masked, and it masked: on true the caller frees the buf.

@@ -31,4 +31,10 @@ void check_update_skillbase(const void *request, struct violations *violations);
 void check_list_skillbase_versions(const void *request, struct violations *violations);
 void check_validate_skillbase_config(const void *request, struct violations *violations);
 
+void list_audit_entries(struct rpc_call *call, const void *request);
+void export_audit_entries(struct rpc_call *call, const void *request);
+void export_audit_entry_lines(struct rpc_call *call, const void *request);
+
+void check_list_audit_entries(const void *request, struct violations *violations);
+
 #endif
