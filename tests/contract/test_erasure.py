@@ -1,7 +1,9 @@
 """EraseContact: a person's data go, everywhere, and the figures stay. What "everywhere" means is asked of a dump of the whole database."""
 
+import base64
 import json
 import os
+import re
 import subprocess
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,7 @@ import httpx
 import pytest
 
 from agents import Rpc, psql
-from conftest import Platform, check_problem, fields, wait_until
+from conftest import PRESET, ROOT, Api, Platform, check_problem, fields, wait_until
 
 PHONE, OTHER = "+12025550143", "+12025550144"
 NAME, SAID, NOTE = "Thaddeus Wobblethorpe", "my cat is called Mister Fluffbottom", "lives behind the windmill"
@@ -25,7 +27,7 @@ def dump(platform):
     text = done.stdout.decode(errors="replace")
     assert "INSERT INTO public.calls" in text or "INSERT INTO public.call_index" in text
     # what is bytes is written as hexadecimal digits
-    return text + "".join(bytes.fromhex(part).decode(errors="replace") for part in __import__("re").findall(r"'\\x([0-9a-f]*)'", text) if len(part) % 2 == 0)
+    return text + "".join(bytes.fromhex(part).decode(errors="replace") for part in re.findall(r"'\\x([0-9a-f]*)'", text) if len(part) % 2 == 0)
 
 
 def lines_with(platform, *secrets):
@@ -35,7 +37,7 @@ def lines_with(platform, *secrets):
 @pytest.fixture(scope="module", params=["plain", "encrypted"])
 def place(request):
     """A platform for these tests alone: their dump is of one whose data they know."""
-    keys = "k1:" + __import__("base64").b64encode(os.urandom(32)).decode()
+    keys = "k1:" + base64.b64encode(os.urandom(32)).decode()
     platform = Platform({"DIALPLANE_DATA_KEYS": keys} if request.param == "encrypted" else None)
     try:
         platform.start()
@@ -46,7 +48,6 @@ def place(request):
 
 @pytest.fixture(scope="module")
 def api(place):
-    from conftest import Api
     return Api(place.url)
 
 
@@ -155,7 +156,7 @@ def test_all_of_it_goes(place, api, rpcs):
     assert not lines_with(place, *SPELLINGS)
     hashes = psql(place, f"select count(distinct phone_hash) from erasures where company_id = '{own['company']}'")
     assert hashes == "1"
-    assert subprocess.run([str(__import__("conftest").ROOT / "build" / os.environ.get("DIALPLANE_PRESET", "release") / "bin" / "dialplane-analytics"), "--verify-rollups",
+    assert subprocess.run([str(ROOT / "build" / PRESET / "bin" / "dialplane-analytics"), "--verify-rollups",
                            "--database-url", f"host={place.data}/run user=dialplane dbname=dialplane"], stdin=subprocess.DEVNULL, capture_output=True,
                           timeout=120, check=False).returncode == 0
 
