@@ -7,6 +7,7 @@ import json
 import re
 import uuid
 from datetime import datetime, timezone
+from pathlib import Path
 
 import grpc
 import httpx
@@ -14,8 +15,8 @@ import pytest
 import websockets
 
 from agents import Rpc
-from conftest import Api
-from secured import bearer, closed, issuer, root  # noqa: F401: fixtures
+from conftest import ROOT, Api, Platform
+from secured import Issuer, bearer
 
 PHONE, OTHER = "+12015550117", "+12015550118"
 SPOKEN = "+4915112345678"
@@ -29,11 +30,36 @@ def mask(number):
 
 
 @pytest.fixture(scope="module")
+def issuer():
+    return Issuer()
+
+
+@pytest.fixture(scope="module")
+def closed(issuer, tmp_path_factory):
+    """A platform of these tests alone: one of them reads what its processes say until their end."""
+    keys = tmp_path_factory.mktemp("keys") / "keys.json"
+    keys.write_text(issuer.key_set())
+    platform = Platform({"DIALPLANE_AUTH": "token", "DIALPLANE_AUTH_KEYS": str(keys)})
+    try:
+        platform.start()
+        yield platform
+    finally:
+        platform.stop()
+
+
+@pytest.fixture(scope="module")
+def root(closed, issuer):
+    api = Api(closed.url)
+    api.client.headers.update(bearer(issuer.token("platform")))
+    return api
+
+
+@pytest.fixture(scope="module")
 def protos(stubs):
     """Every method of ours: (service, method, personal fields by message)."""
     from dialplane import options_pb2
     services = []
-    for name in ("analytics", "campaign", "dispatch", "suppression", "privacy", "skillbase", "company"):
+    for name in sorted(path.stem for path in (ROOT / "proto" / "dialplane" / "v1").glob("*.proto")):
         module = importlib.import_module(f"dialplane.v1.{name}_pb2")
         services += list(module.DESCRIPTOR.services_by_name.values())
     return options_pb2, services
@@ -74,7 +100,7 @@ def test_what_looks_personal_is_marked(protos):
 
 
 @pytest.fixture(scope="module")
-def seeded(stubs, closed, issuer, root):  # noqa: F811
+def seeded(stubs, closed, issuer, root):
     """A company in which every place that may hold a number holds one."""
     company = root.company()
     skillbase = root.skillbase(company)
@@ -174,7 +200,7 @@ class Service(Rpc):
         self.channel = grpc.insecure_channel(address)
 
 
-def test_every_marked_answer_as_every_role(protos, closed, issuer, seeded):  # noqa: F811
+def test_every_marked_answer_as_every_role(protos, closed, issuer, seeded):
     """Derived from the marks: what a manager sees, a viewer sees masked and nothing else changed; with the grant, whole."""
     options, services = protos
     from dialplane import options_pb2
@@ -210,7 +236,7 @@ def test_every_marked_answer_as_every_role(protos, closed, issuer, seeded):  # n
     assert covered == set(asked), covered ^ set(asked)
 
 
-def test_files(closed, issuer, seeded):  # noqa: F811
+def test_files(closed, issuer, seeded):
     """tasks.csv, calls.csv and errors.csv go through the same mask; what is no phone stays."""
     for path in (f"/api/campaigns/{seeded['campaign']}/tasks.csv", f"/api/analytics/calls.csv?company_id={seeded['company']}",
                  f"/api/campaigns/{seeded['campaign']}/uploads/{seeded['upload']}/errors.csv"):
@@ -227,7 +253,7 @@ def test_files(closed, issuer, seeded):  # noqa: F811
             assert "until 2026-03-01" in viewed and "A1234567" in viewed and NAMES[0] in viewed and "'+1•••0117" in viewed
 
 
-def test_rest_and_filters(closed, issuer, seeded):  # noqa: F811
+def test_rest_and_filters(closed, issuer, seeded):
     """The same over REST; a number that somebody knows can still be looked for, whole."""
     viewer = Api(closed.url)
     viewer.client.headers.update(bearer(issuer.token("viewer", seeded["company"])))
@@ -242,7 +268,7 @@ def test_rest_and_filters(closed, issuer, seeded):  # noqa: F811
     assert whole.json()["phone_number"] == PHONE and seen.json()["phone_number"] == "+1•••0117"
 
 
-def test_watchers_of_one_call(closed, issuer, seeded):  # noqa: F811
+def test_watchers_of_one_call(closed, issuer, seeded):
     """A viewer and a manager watch the same call at the same time, through the same gateway: each sees what is his."""
     async def watch(token):
         async with websockets.connect(f"ws://{closed.http}/api/analytics/ws/calls/{seeded['active']}", extra_headers=bearer(token)) as socket:
@@ -266,7 +292,7 @@ def test_watchers_of_one_call(closed, issuer, seeded):  # noqa: F811
         assert not any(secret in text for secret in SECRETS) and "+49" in text
 
 
-def test_grants(closed, issuer):  # noqa: F811
+def test_grants(closed, issuer):
     company = str(uuid.uuid4())
     for grants in ("phones", ["everything"], [1], {"phones": True}):
         answer = httpx.get(f"{closed.url}/api/companies", headers=bearer(issuer.token("viewer", company, grants=grants)))
@@ -274,7 +300,7 @@ def test_grants(closed, issuer):  # noqa: F811
     assert httpx.get(f"{closed.url}/api/companies", headers=bearer(issuer.token("viewer", company, grants=[]))).status_code == 200
 
 
-def test_nothing_personal_is_logged(closed, issuer, seeded, root):  # noqa: F811
+def test_nothing_personal_is_logged(closed, issuer, seeded, root):
     """After all of the above and some mistakes: no number, no name, no token in any log of any process."""
     token = issuer.token("manager", seeded["company"])
     manager = Api(closed.url)
@@ -284,7 +310,7 @@ def test_nothing_personal_is_logged(closed, issuer, seeded, root):  # noqa: F811
     manager.ok("GET", f"/api/campaigns/{seeded['campaign']}/tasks", params={"phone_number": PHONE})
     assert httpx.get(f"{closed.url}/api/campaigns/{PHONE}/nowhere", headers=bearer(token)).status_code == 404
     closed.dev("down", "--data", closed.data)  # what is said at the end counts too
-    logs = {log.name: log.read_text(errors="replace") for log in sorted((__import__("pathlib").Path(closed.data) / "logs").glob("*.log*"))}
+    logs = {log.name: log.read_text(errors="replace") for log in sorted(Path(closed.data, "logs").glob("*.log*"))}
     assert len(logs) >= 5
     for name, text in logs.items():
         for secret in [*SECRETS, *NAMES, "12015550199", token.split(".")[2], "eyJ"]:
