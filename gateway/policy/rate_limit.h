@@ -29,6 +29,8 @@ struct rate_rule {
     uint32_t burst;      /* tokens that a full bucket has */
 };
 #define RATE_BURST_MAX 1000000u
+/* In which a bucket is full again at the latest: a year. Times in nanoseconds do not overflow. */
+#define RATE_WINDOW_MAX_NS (INT64_C(365) * 86400 * 1000000000)
 
 /* "200:400" (200 a second, at most 400 at once), "30/m:10", "5/h" (burst: one second's worth, at
  * least 1), "off". Rates up to 1000000 a second. False: err says what it must be. */

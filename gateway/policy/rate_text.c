@@ -53,6 +53,9 @@ bool rate_rule_parse(const char *text, struct rate_rule *ret_rule, struct err *e
     if (!colon)
         tokens = (uint64_t)(NS_PER_SECOND / ret_rule->interval_ns);
     ret_rule->burst = tokens ? (uint32_t)tokens : 1;
+    if (ret_rule->interval_ns * ret_rule->burst > RATE_WINDOW_MAX_NS)
+        return err_set(err, ERR_INVALID_ARGUMENT, NULL,
+                       "\"%s\": so many would take more than a year to come", text);
     return true;
 }
 

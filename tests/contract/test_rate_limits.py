@@ -158,6 +158,20 @@ def test_a_principal_has_so_many_requests_wherever_it_comes_from(gateway):
     assert left(ask(client, "good-bert-1", x_forwarded_for="192.0.2.1"), "reads") == 4
 
 
+def test_services_say_whose_token_it_was(spare_gateway, guarded):
+    """The same with our own services, and tokens that they verify."""
+    services = [flag for name in ("skillbase", "campaign", "analytics") for flag in (f"--{name}", getattr(guarded, name))]
+    with httpx.Client(base_url=spare_gateway(*COUNTED, "--auth", "token", *services), timeout=20) as client:
+        first, second = guarded.token(), guarded.token("platform", None, "--subject", "somebody-else")
+        for number, token in enumerate((first, first, second, second)):
+            answer = ask(client, token, path="/api/companies")
+            assert answer.status_code == 200
+            assert set(policies(answer, "ratelimit-policy")) == ({"reads"} if number % 2 else {"address", "reads"})
+            assert number % 2 == 0 or left(answer, "reads") >= 1990  # each has a full bucket of its own
+        assert "address" in policies(ask(client, path="/api/companies"), "ratelimit-policy")
+        assert ask(client, first + "x", path="/api/companies").status_code == 401
+
+
 def test_guessing_costs_the_address_and_nobody_else(gateway):
     """A token that is not good counts as many requests. Whoever has shown a good one is not stopped by what others guess from the same address."""
     client = gateway(*COUNTED, "--rate-address", "1/h:50", "--rate-failure-cost", "10")

@@ -5,7 +5,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct rate_rule rules[RATE_SLOTS] = {
-        {1000, 5}, {INT64_C(3600000000000), RATE_BURST_MAX}, {0, 0}, {1, 1}, {1000000, 100}};
+        {1000, 5}, {INT64_C(3600000000000), 8760}, {0, 0}, {1, 1}, {1000000, 100}};
     struct entropy entropy;
 
     entropy_init_seeded(&entropy, 1);
