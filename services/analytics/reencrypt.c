@@ -66,7 +66,7 @@ static void list_some(struct reencrypting *task)
     pg_param_uuid(&params, &task->call);
     pg_param_int64(&params, task->seq);
     pg_param_int64(&params, EVENTS_AT_ONCE);
-    pg_read(task->pool, NULL, &sql_list_events_to_seal, &params, on_listed, task);
+    pg_read(task->pool, &pg_service, &sql_list_events_to_seal, &params, on_listed, task);
 }
 
 void task_reencrypt(struct pg_pool *pool, const struct vault *vault,
@@ -170,7 +170,7 @@ static void on_listed(void *context, const struct pg_outcome *outcome)
         pg_param_int64_array(&params, events.bytes, events.count);
         pg_param_bytes(&params, buf_str(&events.data));
         task->changed += (int64_t)events.count;
-        pg_write(task->pool, NULL, &sql_seal_events, &params, on_sealed, task);
+        pg_write(task->pool, &pg_service, &sql_seal_events, &params, on_sealed, task);
     }
     buf_done(&events.data);
 }

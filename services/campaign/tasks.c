@@ -99,7 +99,7 @@ static void list_contacts(struct task *task)
         return;
     pg_param_uuid(&params, &task->after);
     pg_param_int64(&params, ROWS_AT_ONCE);
-    pg_read(task->pool, NULL, &sql_list_contacts_to_seal, &params, on_contacts, task);
+    pg_read(task->pool, &pg_service, &sql_list_contacts_to_seal, &params, on_contacts, task);
 }
 
 void task_reencrypt(struct pg_pool *pool, const struct vault *vault,
@@ -151,7 +151,7 @@ static void list_errors(struct task *task)
     pg_param_uuid(&params, &task->after);
     pg_param_int64(&params, task->after_row);
     pg_param_int64(&params, ROWS_AT_ONCE);
-    pg_read(task->pool, NULL, &sql_list_errors_to_seal, &params, on_errors, task);
+    pg_read(task->pool, &pg_service, &sql_list_errors_to_seal, &params, on_errors, task);
 }
 
 static void begin_errors(struct task *task)
@@ -201,7 +201,7 @@ static void on_contacts(void *context, const struct pg_outcome *outcome)
     pg_param_text_array(&params, rows.ids, rows.count);
     pg_param_text_array(&params, rows.old, rows.count);
     pg_param_text_array(&params, rows.new, rows.count);
-    pg_write(task->pool, NULL, &sql_seal_contacts, &params, on_contacts_sealed, task);
+    pg_write(task->pool, &pg_service, &sql_seal_contacts, &params, on_contacts_sealed, task);
 }
 
 static void on_contacts_sealed(void *context, const struct pg_outcome *outcome)
@@ -287,7 +287,7 @@ static void on_errors(void *context, const struct pg_outcome *outcome)
     pg_param_text_array(&params, rows.ids, rows.count);
     pg_param_int64_array(&params, rows.numbers, rows.count);
     pg_param_text_array(&params, rows.new, rows.count);
-    pg_write(task->pool, NULL, &sql_seal_errors, &params, on_errors_sealed, task);
+    pg_write(task->pool, &pg_service, &sql_seal_errors, &params, on_errors_sealed, task);
 }
 
 static void on_errors_sealed(void *context, const struct pg_outcome *outcome)
