@@ -4,6 +4,7 @@
 #include "gateway/policy/credentials.h"
 #include "gateway/policy/etag.h"
 #include "gateway/policy/problem.h"
+#include "gateway/route/query_credentials.h"
 #include "gateway/route/transcode.h"
 
 #include <stdio.h>
@@ -223,6 +224,51 @@ static bool only_header(const struct request *request, const char *name, struct 
     return found <= 1;
 }
 
+bool request_read_query(struct request *request)
+{
+    struct err err = {0};
+
+    if (query_credentials(exchange_query(request->exchange), request_arena(request),
+                          &request->query, &request->ticket, &err))
+        return true;
+    request_fail(request, &err, NULL);
+    return false;
+}
+
+/* "Ticket <ticket> <session>": the session is a name that nobody else can guess, so that the
+ * streams of this one connection may use the ticket again, and nobody else. */
+static bool show_ticket(struct request *request, struct err *err)
+{
+    unsigned char bytes[16];
+    char session[32];
+    struct entropy entropy;
+
+    if (!credentials_is_ticket(request->ticket))
+        return err_set(err, ERR_UNAUTHENTICATED, "TICKET_MALFORMED",
+                       "the ticket has not the form of one");
+    entropy_init_system(&entropy);
+    entropy.fill(&entropy, bytes, sizeof(bytes));
+    base64url_encode(bytes, sizeof(bytes), session, sizeof(session));
+    request->authorization =
+        arena_printf(request_arena(request), "Ticket %.*s %s", (int)request->ticket.length,
+                     request->ticket.data, session);
+    return request->authorization ||
+           err_set(err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE, "out of memory");
+}
+
+static bool use_ticket(struct request *request, struct err *err)
+{
+    const struct schema_method *method = request->route->method;
+
+    if (request->authorization)
+        return err_set(err, ERR_UNAUTHENTICATED, "TOKEN_MALFORMED",
+                       "there are two authorizations: a ticket in the address, and another one");
+    if (!method->server_streaming || method->download_type)
+        return err_set(err, ERR_UNAUTHENTICATED, "TICKET_NOT_HERE",
+                       "a ticket opens a stream and nothing else: send the header Authorization");
+    return show_ticket(request, err);
+}
+
 bool request_authorize(struct request *request)
 {
     struct str authorization, protocols = {NULL, 0};
@@ -234,7 +280,8 @@ bool request_authorize(struct request *request)
         err_set(&err, ERR_UNAUTHENTICATED, "TOKEN_MALFORMED",
                 "there are two Authorization headers");
     else if (credentials_read(authorization, protocols, request_arena(request),
-                              &request->authorization, &request->protocol, &err))
+                              &request->authorization, &request->protocol, &err) &&
+             (!request->ticket.data || use_ticket(request, &err)))
         return true;
     request_fail(request, &err, NULL);
     return false;

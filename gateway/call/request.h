@@ -21,8 +21,11 @@ struct request {
     size_t figures;            /* index into stats->routes */
     int64_t started_us;
     struct identity identity;
-    const char *authorization; /* "Bearer …" for the services, or NULL: see request_authorize() */
-    struct str protocol;       /* the WebSocket's, to be chosen in the answer, or {NULL, 0} */
+    struct str query;           /* without a ticket */
+    struct str ticket;          /* of the query, or {NULL, 0} */
+    const char *authorization;  /* "Bearer …" or "Ticket …" for the services, or NULL: see
+                                   request_authorize() */
+    struct str protocol;        /* the WebSocket's, to be chosen in the answer, or {NULL, 0} */
     struct upstream_call *call; /* under way, or NULL */
     /* The client has gone: end what is under way. May be NULL. */
     void (*on_gone)(struct request *request);
@@ -67,6 +70,9 @@ void request_fail(struct request *request, const struct err *err, struct answer_
 void request_fail_code(struct request *request, enum err_code code, const char *reason,
                        const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* Looks through the query for what says who is asking: request->query, request->ticket. False: it
+ * has been answered 400. */
+bool request_read_query(struct request *request);
 /* Reads who it says it is from. False: it has been answered 401. */
 bool request_authorize(struct request *request);
 /* The deadline of the route's calls. */

@@ -64,3 +64,14 @@ bool credentials_read(struct str authorization, struct str websocket_protocols, 
     *ret_protocol = STR_LITERAL("bearer");
     return keep(STR_LITERAL("Bearer "), token, arena, ret_authorization, err);
 }
+
+bool credentials_is_ticket(struct str text)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        char c = text.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '_'))
+            return false;
+    }
+    return text.length > 0 && text.length <= 64;
+}

@@ -18,5 +18,7 @@
  * UNAUTHENTICATED; its message repeats nothing of what was sent. */
 bool credentials_read(struct str authorization, struct str websocket_protocols, struct arena *arena,
                       const char **ret_authorization, struct str *ret_protocol, struct err *err);
+/* Whether a parameter of an address may be handed on as a ticket: 1 to 64 of base64url. */
+bool credentials_is_ticket(struct str text);
 
 #endif

@@ -27,5 +27,6 @@ void delete_prices(struct rpc_call *call, const void *request);
 void watch_call(struct rpc_call *call, const void *request);
 void check_watch_live(const void *request, struct violations *violations);
 void watch_live(struct rpc_call *call, const void *request);
+void create_ws_ticket(struct rpc_call *call, const void *request);
 
 #endif

@@ -12,43 +12,79 @@ static const struct principal everybody = {
 static void on_expired(void *context)
 {
     struct rpc_call *call = context;
+    bool is_key = call->check.principal.key_prefix;
     struct err err = {0};
 
     call->deadline_timer = NULL;
-    err_set(&err, ERR_UNAUTHENTICATED, "TOKEN_EXPIRED",
-            "the token has expired while the stream was under way: come back with a new one");
+    err_set(&err, ERR_UNAUTHENTICATED, is_key ? "KEY_EXPIRED" : "TOKEN_EXPIRED",
+            "the %s has expired while the stream was under way: come back with a new one",
+            is_key ? "API key" : "token");
     rpc_call_abort(call, &err);
 }
 
-static void end_with_token(struct rpc_call *call)
+static void on_gone(struct auth_hold *hold, const struct err *err)
 {
-    const struct clock *clock = loop_clock(call->server->loop);
-    int64_t left = call->principal.expires_us - clock->wall_us(clock);
-
-    if (!call->principal.expires_us || call->deadline_timer ||
-        !(call->method->server_streaming || call->method->client_streaming))
-        return;
-    call->deadline_timer =
-        loop_timer_start(call->server->loop, left > 0 ? left : 1, on_expired, call);
+    rpc_call_abort(RPC_CONTAINER(hold, struct rpc_call, hold), err);
 }
 
-bool rpc_access_allow(struct rpc_call *call, struct err *err)
+/* False: short of memory. */
+static bool end_with_credentials(struct rpc_call *call)
+{
+    const struct clock *clock = loop_clock(call->server->loop);
+    int64_t left = call->check.principal.expires_us - clock->wall_us(clock);
+
+    if (!(call->method->server_streaming || call->method->client_streaming))
+        return true;
+    if (call->check.principal.expires_us && !call->deadline_timer)
+        call->deadline_timer =
+            loop_timer_start(call->server->loop, left > 0 ? left : 1, on_expired, call);
+    call->hold.on_gone = on_gone;
+    return auth_hold_begin(call->server->options.auth, &call->check.principal, &call->hold);
+}
+
+static bool has_role(struct rpc_call *call, struct err *err)
 {
     const struct schema_method *method = call->method->schema;
+    const struct principal *principal = &call->check.principal;
     char needed[80], given[80];
 
-    call->principal = everybody;
-    if (!call->server->options.auth || call->method->built_in)
-        return true;
-    if (!auth_verify(call->server->options.auth, call->authorization, call->arena, &call->principal,
-                     err))
-        return false;
-    if (call->principal.roles & method->roles) {
-        end_with_token(call);
-        return true;
-    }
+    if (principal->roles & method->roles)
+        return end_with_credentials(call) || err_set(err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE,
+                                                     "the server is out of memory");
     auth_roles_text(method->roles, needed, sizeof(needed));
-    auth_roles_text(call->principal.roles, given, sizeof(given));
+    auth_roles_text(principal->roles, given, sizeof(given));
     return err_set(err, ERR_PERMISSION_DENIED, "ROLE_NOT_ALLOWED",
-                   "this is for %s; your token says %s", needed, given);
+                   "this is for %s; your %s says %s", needed,
+                   principal->key_prefix ? "API key" : "token", given);
+}
+
+static void on_checked(struct auth_check *check, const struct err *denied)
+{
+    struct rpc_call *call = RPC_CONTAINER(check, struct rpc_call, check);
+    struct err err = {0};
+
+    if (!denied && !call->cancelled && !has_role(call, &err))
+        denied = &err;
+    rpc_call_admit(call, denied);
+}
+
+enum auth_verdict rpc_access_check(struct rpc_call *call, struct err *err)
+{
+    const struct rpc_method *method = call->method;
+    struct auth *auth = call->server->options.auth;
+    enum auth_verdict verdict;
+
+    call->check.principal = everybody;
+    if (!auth || method->built_in)
+        return AUTH_GOOD;
+    call->check.arena = call->arena;
+    call->check.takes_tickets =
+        method->server_streaming && !method->client_streaming && !method->schema->download_type;
+    call->check.done = on_checked;
+    if (call->has_two_authorizations) {
+        err_set(err, ERR_UNAUTHENTICATED, "TOKEN_MALFORMED", "there are two authorizations");
+        return AUTH_REFUSED;
+    }
+    verdict = auth_begin(auth, call->authorization, &call->check, err);
+    return verdict == AUTH_GOOD && !has_role(call, err) ? AUTH_REFUSED : verdict;
 }

@@ -123,7 +123,11 @@ struct rpc_call {
     int64_t started_us;
     const char *request_id;
     struct str authorization; /* of the metadata: only while the call begins */
-    struct principal principal;
+    bool has_two_authorizations;
+    struct auth_check check;   /* has the principal */
+    struct auth_hold hold;     /* of a stream: what was shown is still good */
+    bool is_waiting;           /* for who is asking to be known: the handler has not begun */
+    grpc_byte_buffer *payload; /* meanwhile: the request */
     struct trace_span span;
     char trace_id[TRACE_ID_TEXT_SIZE];
     uint64_t received_bytes, sent_bytes; /* of messages */
@@ -215,9 +219,13 @@ void rpc_put_details(const struct err *err, struct buf *out);
 const ProtobufCMessage *rpc_request_read(struct rpc_call *call, grpc_byte_buffer *bytes,
                                          struct arena *arena, size_t limit, struct err *err);
 
-/* access.c: who is asking, and whether the method is for them. Fills call->principal; false: err
- * says UNAUTHENTICATED or PERMISSION_DENIED. */
-bool rpc_access_allow(struct rpc_call *call, struct err *err);
+/* After AUTH_WAITS, once: the handler begins, or the call is answered with `denied`. */
+void rpc_call_admit(struct rpc_call *call, const struct err *denied);
+
+/* access.c: who is asking, and whether the method is for them. Fills the principal. Refused: err
+ * says UNAUTHENTICATED, PERMISSION_DENIED or UNAVAILABLE. Waits: rpc_call_admit() follows, whatever
+ * becomes of the call meanwhile. */
+enum auth_verdict rpc_access_check(struct rpc_call *call, struct err *err);
 
 /* metadata.c */
 void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadata);

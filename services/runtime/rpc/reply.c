@@ -168,6 +168,7 @@ static bool end(struct rpc_call *call)
     call->ended = true;
     loop_timer_cancel(call->deadline_timer);
     call->deadline_timer = NULL;
+    auth_hold_end(&call->hold);
     return true;
 }
 
