@@ -287,6 +287,7 @@ def owned(root, closed):
         root.upload(campaign, "phone_number,name\n+12015550100,Ann\n+12015550101,Bob\n+12015550102,Cid\n")
         tasks = root.ok("GET", f"/api/campaigns/{campaign['id']}/tasks")["items"]
         suppression = root.ok("POST", f"/api/companies/{company['id']}/suppressions", 201, json={"phone_number": "+12015550199"})
+        api_key = root.ok("POST", f"/api/companies/{company['id']}/api-keys", 201, json={"name": "CRM", "roles": ["agent"]})
         call = str(uuid.uuid4())
         with Reflected(closed.analytics) as client:
             client.call("dialplane.v1.AnalyticsService/ReportCallEventBatch", {"call_id": call, "events": [
@@ -294,7 +295,7 @@ def owned(root, closed):
                  "started": {"company_id": company["id"], "campaign_id": campaign["id"], "skillbase_id": skillbase["id"]}}]},
                 metadata=[("authorization", root.client.headers["authorization"])])
         return {"company": company["id"], "skillbase": skillbase["id"], "campaign": campaign["id"], "task": tasks[0]["id"],
-                "suppression": suppression["id"], "call": call}
+                "suppression": suppression["id"], "call": call, "api_key": api_key["id"]}
     return make(), make()
 
 
@@ -303,7 +304,7 @@ def fill(descriptor, path, own, depth=0):
     service, method = path.rsplit(".", 1)[1].split("/")
     values = {}
     of_id = {"CompanyService": "company", "SkillbaseService": "skillbase", "CampaignService": "campaign", "AnalyticsService": "call",
-             "SuppressionService": "suppression", "DispatchService": "call"}[service]
+             "SuppressionService": "suppression", "DispatchService": "call", "ApiKeyService": "api_key"}[service]
     if "Task" in method or "Attempts" in method:
         of_id = "task"
     names = {"id": own[of_id], "company_id": own["company"], "skillbase_id": own["skillbase"], "campaign_id": own["campaign"], "call_id": own["call"],
@@ -380,7 +381,7 @@ def test_no_row_crosses(closed, issuer, owned, root):
     mine, theirs = owned
 
     def snapshot():
-        tables = ("companies", "skillbases", "skillbase_versions", "campaigns", "call_tasks", "suppressions", "calls", "turns")
+        tables = ("companies", "skillbases", "skillbase_versions", "campaigns", "call_tasks", "suppressions", "calls", "turns", "api_keys")
         return {name: psql(closed, f"select md5(coalesce(string_agg(t::text, '|' order by t::text), '')) from {name} t") for name in tables
                 if psql(closed, f"select to_regclass('{name}') is not null") == "t"}
     before = snapshot()
@@ -393,6 +394,8 @@ def test_no_row_crosses(closed, issuer, owned, root):
             data = data.replace(value.encode(), nobodys[name].encode())
         return data
     for path, backend, method, request, allowed in calls_of(closed, mine):
+        if method.name == "CreateWsTicket":  # names nothing, and says something new each time: test_tickets.py
+            continue
         for role in allowed - {"platform"}:
             token = issuer.token(role, theirs["company"])
             code, answer = invoke(channels[backend], path, method, request, token)

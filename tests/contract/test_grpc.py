@@ -18,7 +18,7 @@ from conftest import SKILLBASE_CONFIG, wait_until
 from reflected import Reflected, known
 
 BACKENDS = {
-    "skillbase": {"dialplane.v1.CompanyService", "dialplane.v1.SkillbaseService"},
+    "skillbase": {"dialplane.v1.CompanyService", "dialplane.v1.SkillbaseService", "dialplane.v1.ApiKeyService"},
     "campaign": {"dialplane.v1.CampaignService", "dialplane.v1.DispatchService", "dialplane.v1.SuppressionService"},
     "analytics": {"dialplane.v1.AnalyticsService"},
 }

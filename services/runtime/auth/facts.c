@@ -86,11 +86,17 @@ static bool is_in_use(const struct fact *fact)
            !TAILQ_EMPTY(&fact->holds);
 }
 
+/* What is being asked for does not count: it may be made up, and is not to push out what is not. */
+static bool is_too_full(const struct facts *facts)
+{
+    return facts->stats.count > facts->limit + facts->looking;
+}
+
 static void trim(struct facts *facts)
 {
     struct fact *fact = TAILQ_FIRST(&facts->all), *next;
 
-    for (unsigned i = 0; fact && i < TRIM_SCAN && facts->stats.count > facts->limit; i++) {
+    for (unsigned i = 0; fact && i < TRIM_SCAN && is_too_full(facts); i++) {
         next = TAILQ_NEXT(fact, link);
         if (is_in_use(fact)) { /* not looked at again until the others have been */
             TAILQ_REMOVE(&facts->all, fact, link);

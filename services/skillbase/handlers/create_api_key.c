@@ -8,6 +8,7 @@
 #include "service/credentials.h"
 
 #include <openssl/crypto.h>
+#include <stdio.h>
 
 #define KEYS_MAX 1000 /* of a company */
 #define PLATFORM_BIT (UINT32_C(1) << SCHEMA_ROLE_PLATFORM)
@@ -22,7 +23,14 @@ void check_create_api_key(const void *request_, struct violations *violations)
 {
     const Dialplane__V1__CreateApiKeyRequest *request = request_;
     uint32_t roles = request->api_key ? api_key_roles(request->api_key) : 0;
+    char field[40];
 
+    for (size_t i = 0; request->api_key && i < request->api_key->n_roles; i++) {
+        snprintf(field, sizeof(field), "api_key.roles[%zu]", i);
+        if (!request->api_key->roles[i])
+            violations_add(violations, field,
+                           "must be one of platform, admin, manager, viewer, agent");
+    }
     if (roles & PLATFORM_BIT && roles != PLATFORM_BIT)
         violations_add(violations, "api_key.roles",
                        "platform works across companies: it cannot be given together with others");
