@@ -121,6 +121,8 @@ struct fact *facts_get(struct facts *facts, enum fact_kind kind, const char *nam
         TAILQ_INSERT_TAIL(&facts->all, fact, link);
         return fact;
     }
+    trim(facts);
+    place = place_of(facts, kind, name); /* what it hung on may be gone */
     fact = calloc(1, sizeof(*fact));
     if (!fact)
         return NULL;
@@ -133,9 +135,6 @@ struct fact *facts_get(struct facts *facts, enum fact_kind kind, const char *nam
     TAILQ_INSERT_TAIL(&facts->all, fact, link);
     *place = fact;
     facts->stats.count++;
-    fact->pinned = true;
-    trim(facts);
-    fact->pinned = false;
     return fact;
 }
 
