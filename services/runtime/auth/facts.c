@@ -169,6 +169,8 @@ bool fact_look(struct fact *fact, struct err *err)
                 "too many callers are being looked up: try again");
         if (err)
             err->retry_after_seconds = 1;
+        if (!fact->known && !is_in_use(fact))
+            forget(fact); /* nor does it take anybody's place */
         return false;
     }
     fact->looking = true;

@@ -118,7 +118,8 @@ void facts_free(struct facts *facts);
 struct fact *facts_get(struct facts *facts, enum fact_kind kind, const char *name);
 /* Whether its record may still be used; one that soon may not is asked for again meanwhile. */
 bool fact_is_fresh(struct fact *fact);
-/* Asks the store, unless that is under way. False: err says that too many questions are. */
+/* Asks the store, unless that is under way. False: err says that too many questions are; a fact of
+ * which nothing is known, and that nobody holds, is gone then. */
 bool fact_look(struct fact *fact, struct err *err);
 void fact_hold(struct fact *fact, struct auth_hold *hold);
 void fact_release(struct auth_hold *hold);

@@ -64,7 +64,7 @@ static bool open_keys(struct running *running, struct auth_options *options, str
         options->key_set_path = settings->auth_keys;
         return true;
     }
-    if (!key_fetch_check(settings->auth_keys, err) || !fetch_first(settings, text, err))
+    if (!fetch_first(settings, text, err))
         return false;
     options->key_set_text = buf_str(text);
     running->key_fetch = key_fetch_new(running->loop, settings->auth_keys, settings->auth_keys_ca,

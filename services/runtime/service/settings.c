@@ -1,6 +1,8 @@
 /* The settings that every service has, before its own. */
 #include "service/internal.h"
 
+#include "auth/key_fetch.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +203,7 @@ static size_t common_settings(const struct service *service, struct service_sett
 static void check_auth(const struct service *service, const struct service_settings *settings)
 {
     const char *why = NULL;
+    struct err err = {0};
 
     if (strcmp(settings->auth, "off") != 0 && strcmp(settings->auth, "token") != 0)
         why = "--auth is \"token\" or \"off\"";
@@ -208,6 +211,9 @@ static void check_auth(const struct service *service, const struct service_setti
         why = "--auth token needs --auth-keys: the file or URL with the keys that sign tokens";
     else if (strcmp(settings->auth, "off") == 0 && settings->auth_keys)
         why = "--auth-keys is given, but --auth is off: nobody would be asked for a token";
+    else if (settings->auth_keys && key_fetch_is_url(settings->auth_keys) &&
+             !key_fetch_check(settings->auth_keys, &err))
+        why = err.message;
     if (!why)
         return;
     fprintf(stderr, "%s: %s\n", service->process, why);
