@@ -110,7 +110,8 @@ def test_rotation(closed, issuer, provider):
 def test_an_outage_changes_nothing(closed, issuer, provider):
     provider.serve(issuer.key_set("ed"))
     token = issuer.token("platform")
-    wait_until(lambda: status(closed, token) == 200, what="the key")
+    wait_until(lambda: status(closed, issuer.token("platform", key="ec")) == 401, what="the set of one key")
+    assert status(closed, token) == 200
     for text, code in (("gone", 500), ("<html>", 200), ('{"keys": []}', 200), (issuer.key_set("rsa"), 302), ("x" * 300_000, 200), ("", 200)):
         asked = provider.asked
         provider.serve(text, code)

@@ -13,7 +13,7 @@ import pytest
 import websockets
 
 from agents import psql
-from conftest import Api, Platform, check_problem, wait_until
+from conftest import Api, Platform, check_problem, fields, wait_until
 from reflected import Reflected
 from test_access import Issuer, bearer, watch
 
@@ -119,6 +119,21 @@ def test_as_who_asked(closed, issuer, root, viewer, company):
     agent = as_who(closed, issuer.token("agent", company["id"]))
     agent.problem("POST", TICKETS, 403)
     assert httpx.post(f"{closed.url}{TICKETS}").status_code == 401
+
+
+def test_for_less_than_its_maker(closed, root, viewer, company):
+    """A ticket for one company, as a viewer: from the platform's own, and from the company's."""
+    other = root.company()
+    for maker in (root, viewer):
+        ticket = maker.ok("POST", TICKETS, 201, params={"company_id": company["id"]})["ticket"]
+        status, problem = first_line(live(closed, other, ticket))
+        assert status == 404, problem
+        ticket = maker.ok("POST", TICKETS, 201, params={"company_id": company["id"].upper()})["ticket"]
+        assert first_line(live(closed, company, ticket))[0] == 200
+    there, nowhere = (fields(viewer.problem("POST", TICKETS, 400, params={"company_id": id}))["company_id"] for id in (other["id"], str(uuid.uuid4())))
+    assert there.replace(other["id"], "") == re.sub("[0-9a-f-]{36}", "", nowhere)
+    root.problem("POST", TICKETS, 400, params={"company_id": str(uuid.uuid4())})
+    root.problem("POST", TICKETS, 400, params={"company_id": "x"})
 
 
 def test_another_service_takes_it(closed, root, company, issuer):

@@ -1,4 +1,4 @@
--- $1 hash, $2 subject, $3 company (NULL: every one), $4 roles, $5 end of what was shown (NULL: none), $6 prefix of the API key that was shown (NULL: a
+-- $1 hash, $2 subject, $3 company (NULL: every one; who asks may name one that is not there), $4 roles, $5 end of what was shown (NULL: none), $6 prefix of the API key that was shown (NULL: a
 -- token), $7 seconds that it is good for
 -- No row: the company or the key is gone since it was last looked for. With each some of those whose time is over go, so that there are never many.
 WITH over AS (
