@@ -235,23 +235,14 @@ bool request_read_query(struct request *request)
     return false;
 }
 
-/* "Ticket <ticket> <session>": the session is a name that nobody else can guess, so that the
- * streams of this one connection may use the ticket again, and nobody else. */
+/* Handed on under a scheme of its own, so that nothing but a stream takes it. */
 static bool show_ticket(struct request *request, struct err *err)
 {
-    unsigned char bytes[16];
-    char session[32];
-    struct entropy entropy;
-
     if (!credentials_is_ticket(request->ticket))
         return err_set(err, ERR_UNAUTHENTICATED, "TICKET_MALFORMED",
                        "the ticket has not the form of one");
-    entropy_init_system(&entropy);
-    entropy.fill(&entropy, bytes, sizeof(bytes));
-    base64url_encode(bytes, sizeof(bytes), session, sizeof(session));
-    request->authorization =
-        arena_printf(request_arena(request), "Ticket %.*s %s", (int)request->ticket.length,
-                     request->ticket.data, session);
+    request->authorization = arena_printf(request_arena(request), "Ticket %.*s",
+                                          (int)request->ticket.length, request->ticket.data);
     return request->authorization ||
            err_set(err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE, "out of memory");
 }

@@ -27,7 +27,7 @@ create table api_key_uses (
     last_used_at timestamptz not null
 );
 
--- What the ticket's maker had shown, for one connection. Rows whose time is over go when the next tickets are made.
+-- What the ticket's maker had shown, for one stream. Using a ticket deletes it; those that were never used go when the next ones are made.
 create table ws_tickets (
     ticket_hash bytea primary key,
     subject text not null,
@@ -35,12 +35,9 @@ create table ws_tickets (
     roles text[] not null,
     principal_expires_at timestamptz, -- of what its maker had shown; null: never
     api_key_id uuid references api_keys (id) on delete cascade, -- that its maker had shown; null: a token
-    expires_at timestamptz not null, -- until then it can be used
-    used_at timestamptz,
-    session_hash bytea, -- of the connection that has it
-    keep_until timestamptz not null,
+    expires_at timestamptz not null,
     constraint ws_tickets_ticket_hash_check check (octet_length(ticket_hash) = 32)
 );
-create index ws_tickets_over on ws_tickets (keep_until);
+create index ws_tickets_over on ws_tickets (expires_at);
 create index ws_tickets_company on ws_tickets (company_id);
 create index ws_tickets_api_key on ws_tickets (api_key_id) where api_key_id is not null;

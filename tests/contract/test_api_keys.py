@@ -9,11 +9,12 @@ from datetime import datetime, timedelta, timezone
 import grpc
 import httpx
 import pytest
+import websockets
 
 from agents import psql
 from conftest import Api, Platform, check_problem, fields, wait_until
 from reflected import Reflected
-from test_access import Issuer, bearer, watch
+from test_access import Issuer, bearer, watch, wrong_tokens
 
 CODE = grpc.StatusCode
 KEY = re.compile(r"dpk_[0-9a-f]{16}_[A-Za-z0-9_-]{43}")
@@ -191,6 +192,7 @@ def test_everywhere_a_token_works(closed, root, admin, company, issuer):
             assert client.call(method, metadata=[("authorization", f"Bearer {key}")])["items"] is not None
     items = as_who(closed, key).ok("GET", "/api/companies")["items"]
     assert [item["id"] for item in items] == [company["id"]]
+    as_who(closed, key).problem("GET", f"/api/companies/{root.company()['id']}", 404)
     problem = as_who(closed, key).problem("PUT", f"/api/companies/{company['id']}", 403, json={"description": "x"})
     assert problem["reason"] == "ROLE_NOT_ALLOWED" and "API key" in problem["detail"]
     url = f"ws://{closed.http}/api/analytics/ws/live?company_id={company['id']}"
@@ -245,6 +247,19 @@ def test_wrong_keys(closed, admin, company):
             client.call(LIST, metadata=[("authorization", f"Bearer {good}"), ("authorization", f"Bearer {good}")])
         assert caught.value.code() == CODE.UNAUTHENTICATED
     assert said["another secret"] == said["nobody's"]
+
+
+def test_wrong_tokens_over_a_websocket(closed, issuer, company):
+    """What REST and gRPC refuse (test_access.py), this refuses as well: 401 before the upgrade or 4401 after it, and nothing else comes."""
+    url = f"ws://{closed.http}/api/analytics/ws/live?company_id={company['id']}"
+    for name, (token, _) in wrong_tokens(issuer).items():
+        try:
+            _, messages, closing = watch(url, until=2, extra_headers=bearer(token))
+        except websockets.InvalidStatusCode as refused:
+            assert refused.status_code == 401, name
+        else:
+            assert closing == 4401 and [message["type"] for message in messages] == ["error"], (name, messages, closing)
+            assert not any(len(part) > 4 and part in json.dumps(messages) for part in token.split(".")), name
 
 
 def test_revoked(closed, admin, company):

@@ -1,6 +1,5 @@
 """Tickets: one stream, within a minute, as who asked for it. And what may not stand in an address."""
 
-import asyncio
 import json
 import re
 import threading
@@ -213,38 +212,6 @@ def test_a_token_s_end_is_the_stream_s(closed, viewer, company):
     assert last.get("error", last)["reason"] == "TOKEN_EXPIRED", last  # a machine that is slower than that says it at once
 
 
-def test_a_slow_watcher_goes_on_by_itself(closed, root, viewer, company, issuer):
-    """Who falls behind gets a stream of its own, on the ticket that its connection has used: other connections still may not."""
-    call = str(uuid.uuid4())
-    agent = issuer.token("agent", company["id"])
-
-    def report(events):
-        answer = httpx.post(f"{closed.url}/api/analytics/calls/{call}/events", headers=bearer(agent), json={"events": events}, timeout=30)
-        assert answer.status_code == 200, answer.text
-    skillbase = root.skillbase(company)
-    now = "2026-03-01T10:00:00Z"
-    report([{"seq": 1, "occurred_at": now, "started": {"company_id": company["id"], "skillbase_id": skillbase["id"]}}])
-    turns = 3000
-    url = f"ws://{closed.http}/api/analytics/ws/calls/{call}?ticket={ticket_of(viewer)}"
-
-    async def watch_slowly():
-        async with websockets.connect(url, max_queue=1, read_limit=1024, max_size=None) as socket:
-            first = json.loads(await asyncio.wait_for(socket.recv(), 30))
-            assert first["type"] == "init"
-            for start in range(2, turns + 2, 100):
-                await asyncio.to_thread(report, [{"seq": seq, "occurred_at": now, "turn": {"role": "assistant", "content": "x" * 1000}}
-                                                 for seq in range(start, start + 100)])
-            seen = set()
-            while len(seen) < turns:
-                message = json.loads(await asyncio.wait_for(socket.recv(), 60))
-                assert message["type"] != "error", message
-                if message["type"] == "turn":
-                    seen.add(message["seq"])
-            return seen
-    assert asyncio.run(watch_slowly()) == set(range(2, turns + 2))
-    assert first_line(url.replace("ws://", "http://").replace("/ws/calls/", "/calls/").replace("?", "/events?"))[0] == 401
-
-
 @pytest.mark.parametrize("name", ["token", "access_token", "api_key", "apikey", "Api-Key", "authorization", "Authorization", "bearer", "jwt", "%74oken",
                                   "id_token", "auth"])
 def test_not_in_an_address(closed, issuer, company, name):
@@ -283,8 +250,10 @@ def test_tickets_are_not_logged_and_do_not_stay(closed, viewer, company):
     assert httpx.get(f"{closed.url}/api/companies?ticket={ticket}&ticket={ticket}").status_code == 400
     for process in ("gateway", "skillbase", "analytics", "campaign"):
         assert ticket not in closed.log(f"dialplane-{process}"), process
-    # what is over goes with the next ones
-    psql(closed, "update ws_tickets set keep_until = now() - interval '1 second'")
+    # what was never used goes with the next ones
+    for _ in range(3):
+        ticket_of(viewer)
+    psql(closed, "update ws_tickets set expires_at = now() - interval '1 second'")
     before = int(psql(closed, "select count(*) from ws_tickets"))
     ticket_of(viewer)
-    assert int(psql(closed, "select count(*) from ws_tickets")) == max(before - 10, 0) + 1
+    assert before >= 3 and int(psql(closed, "select count(*) from ws_tickets")) == max(before - 10, 0) + 1

@@ -3,7 +3,7 @@
  *   Bearer <JWT>         a signed token (RFC 6750, 7515, 7519); its keys come from a JWK set (RFC
  *                        7517) in a file or at a URL
  *   Bearer dpk_…         an API key (secret.h)
- *   Ticket dpt_… [SESSION]  a ticket for one stream, as the gateway hands it on
+ *   Ticket dpt_…         a ticket for one stream, as the gateway hands it on
  *
  * Whether a key, or a token's company, still exists only the database knows: it is asked through
  * struct auth_store, and its answers are remembered for a short while in a bounded table. A token
@@ -67,9 +67,9 @@ struct auth_store {
     void *context;
     void (*find_company)(void *context, const char *company_id, struct auth_lookup *lookup);
     void (*find_key)(void *context, const char *prefix, struct auth_lookup *lookup);
-    /* By their hashes. The first session to show a ticket has it for itself; session NULL: none. */
+    /* By its hash; it is used up by that. */
     void (*redeem_ticket)(void *context, const unsigned char ticket[AUTH_HASH_SIZE],
-                          const unsigned char *session, struct auth_lookup *lookup);
+                          struct auth_lookup *lookup);
     /* The key has been shown: at most once a minute for each key; nobody waits for it. */
     void (*touch_key)(void *context, const char *prefix);
 };

@@ -201,10 +201,9 @@ static void on_redeemed(struct auth_lookup *lookup, const struct auth_record *re
 static enum auth_verdict begin_ticket(struct auth_check *check, struct str text, struct err *err)
 {
     const struct auth_store *store = auth_store(check->auth);
-    unsigned char ticket[AUTH_HASH_SIZE], session[AUTH_HASH_SIZE];
-    bool has_session;
+    unsigned char ticket[AUTH_HASH_SIZE];
 
-    if (!ticket_parse(text, ticket, &has_session, session)) {
+    if (!ticket_parse(text, ticket)) {
         err_set(err, ERR_UNAUTHENTICATED, "TICKET_MALFORMED", "the ticket has not the form of one");
         return AUTH_REFUSED;
     }
@@ -214,7 +213,7 @@ static enum auth_verdict begin_ticket(struct auth_check *check, struct str text,
         return AUTH_REFUSED;
     }
     check->lookup.on_answer = on_redeemed;
-    store->redeem_ticket(store->context, ticket, has_session ? session : NULL, &check->lookup);
+    store->redeem_ticket(store->context, ticket, &check->lookup);
     return AUTH_WAITS;
 }
 

@@ -92,24 +92,11 @@ void ticket_make(struct entropy *entropy, struct new_ticket *ret_ticket)
     hash((struct str){ret_ticket->text, TICKET_LENGTH}, ret_ticket->hash);
 }
 
-bool ticket_parse(struct str text, unsigned char ret_hash[AUTH_HASH_SIZE], bool *ret_has_session,
-                  unsigned char ret_session_hash[AUTH_HASH_SIZE])
+bool ticket_parse(struct str text, unsigned char ret_hash[AUTH_HASH_SIZE])
 {
-    struct str ticket = {text.data, text.length < TICKET_LENGTH ? text.length : TICKET_LENGTH};
-    struct str session = str_after(text, ticket.length);
-
-    *ret_has_session = session.length > 0;
-    if (ticket.length != TICKET_LENGTH || !str_starts_with(ticket, STR_LITERAL(TICKET_MARK)) ||
-        !is_base64url(str_after(ticket, MARK_LENGTH)))
+    if (text.length != TICKET_LENGTH || !str_starts_with(text, STR_LITERAL(TICKET_MARK)) ||
+        !is_base64url(str_after(text, MARK_LENGTH)))
         return false;
-    hash(ticket, ret_hash);
-    if (!*ret_has_session)
-        return true;
-    if (session.data[0] != ' ')
-        return false;
-    session = str_after(session, 1);
-    if (!session.length || session.length > SESSION_LENGTH_MAX || !is_base64url(session))
-        return false;
-    hash(session, ret_session_hash);
+    hash(text, ret_hash);
     return true;
 }

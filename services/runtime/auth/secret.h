@@ -10,7 +10,6 @@
 #define KEY_TEXT_SIZE 65
 /* "dpt_<43 of base64url>" */
 #define TICKET_TEXT_SIZE 48
-#define SESSION_LENGTH_MAX 64
 
 struct new_key {
     char text[KEY_TEXT_SIZE];
@@ -29,8 +28,7 @@ struct new_ticket {
     unsigned char hash[AUTH_HASH_SIZE];
 };
 void ticket_make(struct entropy *entropy, struct new_ticket *ret_ticket);
-/* "dpt_…", or "dpt_… SESSION" (1 to SESSION_LENGTH_MAX of base64url): *ret_has_session. */
-bool ticket_parse(struct str text, unsigned char ret_hash[AUTH_HASH_SIZE], bool *ret_has_session,
-                  unsigned char ret_session_hash[AUTH_HASH_SIZE]);
+/* False unless it has the form of a ticket. */
+bool ticket_parse(struct str text, unsigned char ret_hash[AUTH_HASH_SIZE]);
 
 #endif

@@ -215,7 +215,7 @@ static void on_ticket(void *context, const struct pg_outcome *outcome)
 }
 
 static void redeem_ticket(void *context, const unsigned char ticket[AUTH_HASH_SIZE],
-                          const unsigned char *session, struct auth_lookup *lookup)
+                          struct auth_lookup *lookup)
 {
     struct credentials *credentials = context;
     struct question *question = ask(credentials, lookup);
@@ -225,10 +225,6 @@ static void redeem_ticket(void *context, const unsigned char ticket[AUTH_HASH_SI
         return;
     struct pg_params params = {.arena = question->arena};
     pg_param_bytes(&params, (struct str){(const char *)ticket, AUTH_HASH_SIZE});
-    if (session)
-        pg_param_bytes(&params, (struct str){(const char *)session, AUTH_HASH_SIZE});
-    else
-        pg_param_null(&params);
     pg_write(credentials->pool, &owner, &sql_redeem_ws_ticket, &params, on_ticket, question);
 }
 

@@ -297,21 +297,19 @@ static void test_tickets(void **state)
     ticket_make(&entropy, &ticket);
     memcpy(record.company_id, COMPANY, sizeof(COMPANY));
     struct str alone = str_from(arena_printf(fixture.arena, "Ticket %s", ticket.text));
-    struct str with = str_from(arena_printf(fixture.arena, "ticket %s s-_1", ticket.text));
+    struct str again = str_from(arena_printf(fixture.arena, "ticket  %s ", ticket.text));
     ask(&fixture, &caller, alone, false);
     assert_string_equal(caller.err.reason, "TICKET_NOT_HERE");
     ask(&fixture, &caller, alone, true);
     assert_int_equal(caller.verdict, AUTH_WAITS);
-    assert_false(fixture.questions[0].has_session);
     answer(&fixture, &record);
     assert_true(caller.is_good);
     assert_string_equal(caller.check.principal.subject, "me");
-    ask(&fixture, &caller, with, true); /* nothing is remembered of tickets */
-    assert_true(fixture.questions[0].has_session);
+    ask(&fixture, &caller, again, true); /* nothing is remembered of tickets */
     answer(&fixture, &not_there);
     assert_string_equal(caller.err.reason, "TICKET_REFUSED");
     record.expires_us = fixture.clock.now_us;
-    ask(&fixture, &caller, with, true);
+    ask(&fixture, &caller, again, true);
     answer(&fixture, &record);
     assert_string_equal(caller.err.reason, "TOKEN_EXPIRED");
     fixture_done(&fixture);
@@ -333,7 +331,7 @@ static void test_forms(void **state)
         "Bearer dpk_0123456789abcdeg_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
         "Bearer dpk_0123456789abcdef.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
         "Bearer dpk_0123456789abcdef_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-        "Ticket dpt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA x y",
+        "Ticket dpt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA x",
         "Ticket dpt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAx",
         "Ticket dpt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA+",
     };

@@ -35,10 +35,10 @@ static void find_key(void *context, const char *prefix, struct auth_lookup *look
 }
 
 static void redeem_ticket(void *context, const unsigned char ticket[AUTH_HASH_SIZE],
-                          const unsigned char *session, struct auth_lookup *lookup)
+                          struct auth_lookup *lookup)
 {
     (void)ticket;
-    add(context, (struct question){.what = ASKED_TICKET, .has_session = session, .lookup = lookup});
+    add(context, (struct question){.what = ASKED_TICKET, .lookup = lookup});
 }
 
 static void touch_key(void *context, const char *prefix)

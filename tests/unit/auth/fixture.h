@@ -12,7 +12,6 @@
 struct question {
     enum { ASKED_COMPANY, ASKED_KEY, ASKED_TICKET } what;
     char name[64];
-    bool has_session;
     struct auth_lookup *lookup;
 };
 
