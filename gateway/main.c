@@ -1,19 +1,18 @@
 /* dialplane-gateway: HTTP, WebSocket and JSON in front, gRPC behind. One thread a core; the first
  * is also the one that is asked to stop. */
 #include "app/app.h"
+#include "app/exposure.h"
 #include "base/log.h"
 #include "gateway/pages/docs.h"
 #include "gateway/pages/pages.h"
 #include "gateway/worker.h"
 
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define THREADS_MAX 64
@@ -22,6 +21,7 @@ static const char *listen_address, *cors_origins, *pages_directory;
 static const char *skillbase_address, *campaign_address, *analytics_address;
 static int64_t threads, grace_us, drain_idle_us, keep_alive_us, upstream_connections,
     connection_limit;
+static const char *auth;
 static bool allow_insecure;
 static struct app_trace_settings trace;
 static char trace_address[256];
@@ -32,9 +32,14 @@ static const struct app_setting settings[] = {
     {"listen", APP_TEXT, "127.0.0.1:8000",
      "address and port for HTTP and WebSocket; sockets given by systemd (LISTEN_FDS) go before",
      true, false, &listen_address, 0, 0},
+    {"auth", APP_TEXT, NULL,
+     "who may call; one of them must be given: \"token\" (who shows a token, which the services "
+     "verify: theirs must be \"token\" as well) or \"off\" (everybody: on loopback only)",
+     false, false, &auth, 0, 0},
     {"allow-insecure", APP_BOOL, "false",
-     "listen on addresses that are not loopback although nothing authenticates callers yet", false,
-     false, &allow_insecure, 0, 0},
+     "listen on addresses that are not loopback although what passes there, tokens included, is "
+     "not encrypted; never with --auth off",
+     false, false, &allow_insecure, 0, 0},
     {"threads", APP_INT, "0", "threads, 0 to 64; 0: one a core", true, false, &threads, 0,
      THREADS_MAX},
     {"skillbase", APP_TEXT, "127.0.0.1:7001",
@@ -170,29 +175,25 @@ static unsigned inherited_sockets(void)
     return (unsigned)number;
 }
 
-static bool is_loopback_socket(int fd)
+/* The one place that decides where we may listen. */
+static bool check_exposure(struct err *err)
 {
-    struct sockaddr_storage address;
-    socklen_t length = sizeof(address);
+    struct exposure exposure = {
+        .address = listen_address,
+        .authenticates = gateway.options.authenticates,
+        .allow_insecure = allow_insecure,
+    };
+    char address[16];
 
-    if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
-        return false;
-    if (address.ss_family == AF_INET)
-        return ntohl(((struct sockaddr_in *)&address)->sin_addr.s_addr) >> 24 == 127;
-    return address.ss_family == AF_UNIX ||
-           (address.ss_family == AF_INET6 &&
-            IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&address)->sin6_addr));
-}
-
-static bool is_loopback(const char *address)
-{
-    for (unsigned i = 0; i < inherited; i++)
-        if (!is_loopback_socket(3 + (int)i))
+    if (!inherited)
+        return exposure_allow(&exposure, err);
+    exposure.address = address;
+    for (unsigned i = 0; i < inherited; i++) {
+        snprintf(address, sizeof(address), "fd:%u", 3 + i);
+        if (!exposure_allow(&exposure, err))
             return false;
-    if (inherited)
-        return true;
-    return strncmp(address, "127.", 4) == 0 || strncmp(address, "localhost:", 10) == 0 ||
-           strncmp(address, "[::1]:", 6) == 0;
+    }
+    return true;
 }
 
 static void raise_file_limit(void)
@@ -214,16 +215,20 @@ static void configure(int argc, char **argv)
     app_configure("dialplane-gateway",
                   "JSON over HTTP and WebSocket in front of Dialplane's services", all,
                   sizeof(all) / sizeof(all[0]), argc, argv);
+    const char *why = exposure_auth_problem(auth);
+    if (why) {
+        fprintf(stderr, "dialplane-gateway: %s\n", why);
+        exit(2);
+    }
+    gateway.options.authenticates = exposure_auth_is_on(auth);
 }
 
 static bool start_shared(struct err *err)
 {
     if (!trace_endpoint_parse(trace.endpoint, trace_address, sizeof(trace_address), err))
         return false;
-    if (!allow_insecure && !is_loopback(listen_address))
-        return err_set(err, ERR_INVALID_ARGUMENT, NULL,
-                       "--listen %s is not a loopback address: say --allow-insecure if you mean it",
-                       listen_address);
+    if (!check_exposure(err))
+        return false;
     gateway.schema = schema_load(dialplane_descriptor_set, dialplane_descriptor_set_size, err);
     if (!gateway.schema)
         return false;
@@ -250,7 +255,9 @@ static bool start_workers(struct err *err)
                 .arena_bytes = (size_t)(2 * gateway.options.body_limit_bytes) + (1 << 20),
             },
         .addresses = {skillbase_address, campaign_address, analytics_address},
-        .upstream = {.connections = (unsigned)upstream_connections, .watch_health = true},
+        .upstream = {.connections = (unsigned)upstream_connections,
+                     .watch_health = true,
+                     .authenticates = gateway.options.authenticates},
         .trace_address = trace_address,
         .trace_ratio = trace.ratio,
     };
@@ -317,6 +324,9 @@ int main(int argc, char **argv)
         return 1;
     }
     app_on_stop(workers[0].loop, grace_us + 5 * TIME_US_PER_SECOND, drain, NULL);
+    if (!gateway.options.authenticates)
+        log_event(LOG_LEVEL_WARN, "authentication_off",
+                  log_text("consequence", "whoever reaches this port is asked nothing here"));
     log_event(LOG_LEVEL_INFO, "started", log_text("version", app_version),
               log_text("listen", inherited ? "inherited" : listen_address),
               log_int("port", http_server_port(workers[0].server)),

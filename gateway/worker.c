@@ -67,6 +67,8 @@ static void serve_route(struct request *request)
     }
     worker->in_flight++;
     request->in_flight = true;
+    if (!request_authorize(request))
+        return;
     if (method->download_type)
         download_start(request);
     else if (method->server_streaming)

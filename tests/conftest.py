@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -18,8 +19,11 @@ import pytest
 import openapi
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests" / "contract"), str(ROOT / "tests" / "access")]  # clients and fixtures that several kinds of tests share
 SAMPLES = ROOT / "tests" / "samples"
 PRESET = os.environ.get("DIALPLANE_PRESET", "release")
+# Everything that a test starts asks nobody who they are, unless it says otherwise: who may do what has tests of its own.
+os.environ.setdefault("DIALPLANE_AUTH", "off")
 SKILLBASE_CONFIG = json.loads((SAMPLES / "skillbase_salon.json").read_text())
 
 
@@ -89,6 +93,18 @@ class Platform:
         assert not reports, "\n".join(reports)
         assert down.returncode == 0, down.stdout  # something did not end by itself
 
+    def token(self, role="platform", company=None, *flags):
+        """One that the data folder's own key has signed: of a platform that was started with --auth token."""
+        program = ROOT / "build" / PRESET / "bin" / "dialplane-token"
+        command = [str(program), "--key", f"{self.data}/keys/token-key.pem", "--role", role, *(["--company", company] if company else []), *flags]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+
+    def api(self, role="platform", company=None):
+        """Its REST side, as somebody of that role."""
+        api = Api(self.url)
+        api.client.headers["Authorization"] = f"Bearer {self.token(role, company)}"
+        return api
+
     def pid(self, process):
         return int(Path(self.data, "run", f"{process}.pid").read_text())
 
@@ -116,10 +132,11 @@ class Platform:
         ask = [f"{binaries}/pg_isready", "-q", "-d", f"host={self.data}/run user=dialplane dbname=dialplane"]
         wait_until(lambda: subprocess.run(ask, check=False).returncode == 0, 60, "PostgreSQL")
 
-    def restart(self, process):
-        """Kills one process (SIGKILL) and starts it again with the command line it had."""
+    def restart(self, process, program=None):
+        """Kills one process (SIGKILL) and starts it again with the command line it had; program: another one in its place."""
         pid = self.pid(process)
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+        command[0] = program or command[0]
         environment = dict(line.split(b"=", 1) for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if b"=" in line)
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3])
@@ -154,6 +171,17 @@ def platform():
         yield Platform.running(*running.split())
         return
     platform = Platform()
+    try:
+        platform.start()
+        yield platform
+    finally:
+        platform.stop()
+
+
+@pytest.fixture(scope="session")
+def guarded():
+    """A platform as ./dev up starts it when nothing else is said: who calls shows a token, signed with the key of its data folder."""
+    platform = Platform({"DIALPLANE_AUTH": ""})
     try:
         platform.start()
         yield platform

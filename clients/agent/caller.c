@@ -15,6 +15,9 @@
 #define CALL_DEADLINE_MS 10000
 #define CLAIM_WAIT_MS 20000
 #define ATTEMPTS 8 /* of one step, with growing pauses: 0.1 s … 6.4 s, about 13 s in all */
+#define TOKEN_PAUSE_MS 500
+#define TOKEN_ATTEMPTS 600 /* about 5 minutes */
+#define CODE_UNAUTHENTICATED 16
 
 struct call {
     struct agent *agent;
@@ -38,12 +41,28 @@ static bool goes_on(const struct call *call)
     return !call->agent->is_stopping && !call->lease.is_lost && !call->lease.should_end;
 }
 
-static void pause_before_repeating(unsigned attempt)
+/* After the attempt (from 0) has failed: waits, and says whether the step is to be repeated. A
+ * token that is not accepted any more is waited for to be renewed for as long as the call is ours,
+ * which a lease without heartbeats is not for long: what was dialled must be told. */
+static bool try_again(const struct call *call, const struct dialplane_error *error,
+                      unsigned attempt)
 {
-    struct timespec pause = {.tv_nsec = 100000000L << attempt};
-    pause.tv_sec = pause.tv_nsec / 1000000000L;
-    pause.tv_nsec %= 1000000000L;
+    bool for_token =
+        error->code == CODE_UNAUTHENTICATED && call->agent->renews_token && !call->lease.is_lost;
+    unsigned limit = for_token && !call->agent->is_stopping ? TOKEN_ATTEMPTS : ATTEMPTS;
+
+    if (!(for_token || dialplane_is_transient(error)) || attempt + 1 >= limit)
+        return false;
+    if (for_token && attempt == 0)
+        log_event(LOG_LEVEL_WARN, "token_refused", log_text("call_id", call->task->call_id),
+                  log_text("reason", error->reason[0] ? error->reason : NULL),
+                  log_text("consequence", "the step waits for a new token in --token-file"));
+    unsigned ms = 100U << (attempt < 6 ? attempt : 6);
+    if (for_token && ms > TOKEN_PAUSE_MS)
+        ms = TOKEN_PAUSE_MS;
+    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
     nanosleep(&pause, NULL);
+    return true;
 }
 
 static void log_failure(const struct call *call, const char *step,
@@ -83,9 +102,8 @@ static bool report(struct call *call, Dialplane__V1__CallEvent *event)
             dialplane_free(response);
             return true;
         }
-        if (!dialplane_is_transient(&error) || attempt == ATTEMPTS - 1)
+        if (!try_again(call, &error, attempt))
             break;
-        pause_before_repeating(attempt);
     }
     log_failure(call, "report", &error);
     return false;
@@ -206,9 +224,8 @@ static void finish_task(struct call *call, bool cut_short)
             call->agent->by_disposition[call->plan.disposition]++;
             return;
         }
-        if (!dialplane_is_transient(&error) || attempt == ATTEMPTS - 1)
+        if (!try_again(call, &error, attempt))
             break;
-        pause_before_repeating(attempt);
     }
     log_failure(call, "finish", &error);
     call->agent->calls_lost++;
@@ -227,9 +244,8 @@ static bool begin_dial(struct call *call)
             dialplane_free(response);
             return true;
         }
-        if (!dialplane_is_transient(&error) || attempt == ATTEMPTS - 1)
+        if (!try_again(call, &error, attempt))
             break;
-        pause_before_repeating(attempt);
     }
     /* Paused, cancelled or out of the window: not a fault, the task goes back when its lease ends.
      */
@@ -272,11 +288,15 @@ static void load_skillbase(struct call *call)
     request._version_case = DIALPLANE__V1__GET_SKILLBASE_FOR_CALL_REQUEST___VERSION_VERSION;
     request.version = call->task->skillbase_version;
     struct dialplane_error error;
-    if (!dialplane_get_skillbase_for_call(call->agent->skillbase, &request, CALL_DEADLINE_MS,
-                                          &call->skillbase, &error)) {
-        call->skillbase = NULL;
-        log_failure(call, "get_skillbase_for_call", &error);
+    for (unsigned attempt = 0;; attempt++) {
+        if (dialplane_get_skillbase_for_call(call->agent->skillbase, &request, CALL_DEADLINE_MS,
+                                             &call->skillbase, &error))
+            return;
+        if (!try_again(call, &error, attempt))
+            break;
     }
+    call->skillbase = NULL;
+    log_failure(call, "get_skillbase_for_call", &error);
 }
 
 static bool speaks_russian(const struct call *call)

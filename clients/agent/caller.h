@@ -22,6 +22,7 @@ struct agent {
     uint64_t seed;
     int64_t call_limit;   /* calls to make in all; 0: no limit */
     int64_t idle_exit_ms; /* end when there was nothing to call for so long; 0: never */
+    bool renews_token;    /* somebody writes a new token to its file before the old one ends */
     FILE *dial_log;       /* the telephone side's own record: one line a dial; NULL: none */
     int wake_descriptor;  /* becomes readable when the agent is to stop */
     _Atomic bool is_stopping;

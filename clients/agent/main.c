@@ -17,7 +17,7 @@
 
 struct options {
     const char *dispatch, *skillbase, *analytics, *worker_id, *company, *campaign, *speed,
-        *dial_log;
+        *dial_log, *token, *token_file;
     int64_t calls, seed, limit, idle_exit_us, heartbeat_us;
 };
 
@@ -42,6 +42,18 @@ static void read_options(struct options *options, int argc, char **argv)
          .help = "address of the analytics service",
          .own = true,
          .ret_value = &options->analytics},
+        {.name = "token",
+         .kind = APP_TEXT,
+         .secret = true,
+         .help = "token that shows who this agent is, for services with --auth token; better given "
+                 "as the variable, which no process list shows",
+         .ret_value = &options->token},
+        {.name = "token-file",
+         .kind = APP_TEXT,
+         .help = "file with the token instead; read again when it changes, so that it can be "
+                 "renewed before it ends",
+         .own = true,
+         .ret_value = &options->token_file},
         {.name = "worker-id",
          .kind = APP_TEXT,
          .help = "name of this agent (default: a new one at every start)",
@@ -177,6 +189,21 @@ static void log_summary(const struct agent *agent)
               log_int("carrier_error", agent->by_disposition[PLAN_CARRIER_ERROR]));
 }
 
+static bool open_clients(struct agent *agent, const struct options *options)
+{
+    const struct dialplane_client_options how = {
+        .token = options->token_file ? NULL : options->token,
+        .token_file = options->token_file,
+    };
+
+    agent->renews_token = options->token_file != NULL;
+    agent->dispatch = dialplane_client_open_with(options->dispatch, &how);
+    agent->skillbase = dialplane_client_open_with(options->skillbase, &how);
+    agent->analytics = dialplane_client_open_with(options->analytics, &how);
+    agent->claims = dialplane_client_open_with(options->dispatch, &how);
+    return agent->dispatch && agent->skillbase && agent->analytics && agent->claims;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
@@ -200,12 +227,14 @@ int main(int argc, char **argv)
     }
 
     dialplane_init();
-    agent.dispatch = dialplane_client_open(options.dispatch);
-    agent.skillbase = dialplane_client_open(options.skillbase);
-    agent.analytics = dialplane_client_open(options.analytics);
-    agent.claims = dialplane_client_open(options.dispatch);
-    if (!agent.dispatch || !agent.skillbase || !agent.analytics || !agent.claims ||
-        !(agent.leases = leases_start(agent.dispatch, agent.worker_id,
+    if (!open_clients(&agent, &options)) {
+        fprintf(stderr, "dialplane-agent: %s\n",
+                options.token_file ? "--token-file cannot be read, or holds no token"
+                : options.token    ? "--token is no token"
+                                   : "out of memory");
+        return 1;
+    }
+    if (!(agent.leases = leases_start(agent.dispatch, agent.worker_id,
                                       (unsigned)(options.heartbeat_us / 1000)))) {
         fprintf(stderr, "dialplane-agent: out of memory\n");
         return 1;

@@ -58,6 +58,7 @@ bool exchange_succeeded(const struct exchange *exchange, struct dialplane_error 
 void exchange_done(struct exchange *exchange, struct dialplane_client *client)
 {
     client_delist(client, &exchange->running);
+    client_metadata_done(exchange->metadata);
     grpc_slice_unref(exchange->details);
     grpc_metadata_array_destroy(&exchange->initial);
     grpc_metadata_array_destroy(&exchange->trailing);
@@ -67,12 +68,13 @@ void exchange_done(struct exchange *exchange, struct dialplane_client *client)
     grpc_call_unref(exchange->running.call);
 }
 
-/* One blocking call; exactly one of descriptor (with ret_message) and ret_bytes is given. */
-static bool call_and_wait(struct dialplane_client *client, const char *path, grpc_byte_buffer *sent,
-                          enum dialplane_call_mode mode, unsigned deadline_ms,
-                          const ProtobufCMessageDescriptor *descriptor,
-                          ProtobufCMessage **ret_message, struct dialplane_bytes *ret_bytes,
-                          struct dialplane_error *error)
+/* One blocking call; exactly one of descriptor (with ret_message) and ret_bytes is given.
+ * *ret_again: it was refused for its token, and there is a new one. */
+static bool call_once(struct dialplane_client *client, const char *path, grpc_byte_buffer *sent,
+                      enum dialplane_call_mode mode, unsigned deadline_ms,
+                      const ProtobufCMessageDescriptor *descriptor, ProtobufCMessage **ret_message,
+                      struct dialplane_bytes *ret_bytes, bool *ret_again,
+                      struct dialplane_error *error)
 {
     grpc_completion_queue *queue = grpc_completion_queue_create_for_pluck(NULL);
     struct exchange exchange;
@@ -88,9 +90,30 @@ static bool call_and_wait(struct dialplane_client *client, const char *path, grp
         if (!ok)
             error_set(error, GRPC_STATUS_INTERNAL, "the answer is not the expected message");
     }
+    *ret_again = exchange.status == GRPC_STATUS_UNAUTHENTICATED &&
+                 token_renewed(client->token, exchange.metadata[0].value);
     exchange_done(&exchange, client);
     grpc_completion_queue_shutdown(queue);
     grpc_completion_queue_destroy(queue);
+    return ok;
+}
+
+/* A call that was refused for its token was not begun: it is repeated with a newer one. */
+static bool call_and_wait(struct dialplane_client *client, const char *path, grpc_byte_buffer *sent,
+                          enum dialplane_call_mode mode, unsigned deadline_ms,
+                          const ProtobufCMessageDescriptor *descriptor,
+                          ProtobufCMessage **ret_message, struct dialplane_bytes *ret_bytes,
+                          struct dialplane_error *error)
+{
+    grpc_byte_buffer *copy = grpc_byte_buffer_copy(sent); /* shares the bytes */
+    bool again;
+    bool ok = call_once(client, path, sent, mode, deadline_ms, descriptor, ret_message, ret_bytes,
+                        &again, error);
+
+    if (!ok && again)
+        return call_once(client, path, copy, mode, deadline_ms, descriptor, ret_message, ret_bytes,
+                         &again, error);
+    grpc_byte_buffer_destroy(copy);
     return ok;
 }
 

@@ -26,27 +26,15 @@ struct dialplane_client *dialplane_client_open(const char *target)
     return dialplane_client_open_with(target, NULL);
 }
 
-/* False: the token cannot be a metadata value. */
-static bool set_token(struct dialplane_client *client, const char *token)
-{
-    static const char scheme[] = "Bearer ";
-    size_t scheme_length = sizeof(scheme) - 1, length = strlen(token);
-    grpc_slice value = grpc_slice_malloc(scheme_length + length);
-    memcpy(GRPC_SLICE_START_PTR(value), scheme, scheme_length);
-    memcpy(GRPC_SLICE_START_PTR(value) + scheme_length, token, length);
-    client->authorization = value;
-    return length > 0 && grpc_header_nonbin_value_is_legal(value);
-}
-
 struct dialplane_client *dialplane_client_open_with(const char *target,
                                                     const struct dialplane_client_options *options)
 {
     struct dialplane_client *client = calloc(1, sizeof(*client));
     if (!client)
         return NULL;
-    client->authorization = grpc_empty_slice();
-    if (options && options->token && !set_token(client, options->token)) {
-        grpc_slice_unref(client->authorization);
+    client->token =
+        token_open(options ? options->token : NULL, options ? options->token_file : NULL);
+    if (!client->token) {
         free(client);
         return NULL;
     }
@@ -88,7 +76,7 @@ void dialplane_client_close(struct dialplane_client *client)
     if (!client)
         return;
     grpc_channel_destroy(client->channel);
-    grpc_slice_unref(client->authorization);
+    token_close(client->token);
     pthread_mutex_destroy(&client->lock);
     free(client);
 }
@@ -124,10 +112,11 @@ grpc_op client_initial_metadata(const struct dialplane_client *client,
                                 enum dialplane_call_mode mode, grpc_metadata *metadata)
 {
     size_t count = 0;
-    memset(metadata, 0, CLIENT_METADATA * sizeof(*metadata));
-    if (GRPC_SLICE_LENGTH(client->authorization)) {
+    memset(metadata, 0, CLIENT_METADATA * sizeof(*metadata)); /* a zero slice is an empty one */
+    grpc_slice authorization = token_header(client->token);
+    if (GRPC_SLICE_LENGTH(authorization)) {
         metadata[count].key = grpc_slice_from_static_string("authorization");
-        metadata[count++].value = client->authorization;
+        metadata[count++].value = authorization;
     }
     if (mode == DIALPLANE_CHECK_ONLY) {
         metadata[count].key = grpc_slice_from_static_string("check-only");
@@ -139,6 +128,12 @@ grpc_op client_initial_metadata(const struct dialplane_client *client,
                                   : GRPC_INITIAL_METADATA_WAIT_FOR_READY |
                                         GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET,
                      .data.send_initial_metadata = {.count = count, .metadata = metadata}};
+}
+
+void client_metadata_done(grpc_metadata *metadata)
+{
+    for (size_t i = 0; i < CLIENT_METADATA; i++)
+        grpc_slice_unref(metadata[i].value);
 }
 
 grpc_call *client_create_call(struct dialplane_client *client, const char *path,

@@ -77,6 +77,11 @@ struct dialplane_client_options {
     /* Sent with every call as the metadata `authorization: Bearer TOKEN`; printable ASCII; NULL:
      * none. It is copied. The connection is not encrypted. */
     const char *token;
+    /* Instead: a file with the token, in which somebody renews it before it ends. It is looked at
+     * again when it has changed, at most once a second, and whenever a service does not accept the
+     * token: a blocking unary call is then repeated once with the new one, if there is one (it was
+     * not begun). What else is under way ends with UNAUTHENTICATED, and coming back is enough. */
+    const char *token_file;
     /* True: a call fails with UNAVAILABLE when no connection can be made. False: it waits for one
      * until its deadline. */
     bool fail_fast;
@@ -85,7 +90,8 @@ struct dialplane_client_options {
 /* target: "127.0.0.1:8002", "unix:/path" or any gRPC name. Connects at the first call; proxies from
  * the environment are not used. NULL when memory is short. */
 struct dialplane_client *dialplane_client_open(const char *target);
-/* The same with options (NULL: all zero). NULL also when the token is not printable ASCII. */
+/* The same with options (NULL: all zero). NULL also when the token is not printable ASCII, or when
+ * token_file cannot be read or holds none. */
 struct dialplane_client *dialplane_client_open_with(const char *target,
                                                     const struct dialplane_client_options *options);
 /* Ends every call under way with CANCELLED and refuses new ones; from any thread. */

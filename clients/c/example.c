@@ -351,9 +351,10 @@ int main(int argc, char **argv)
         return 2;
     }
     dialplane_init();
-    struct example example = {.skillbase = dialplane_client_open(argv[1]),
-                              .campaign = dialplane_client_open(argv[2]),
-                              .analytics = dialplane_client_open(argv[3])};
+    const struct dialplane_client_options options = {.token = getenv("DIALPLANE_TOKEN")};
+    struct example example = {.skillbase = dialplane_client_open_with(argv[1], &options),
+                              .campaign = dialplane_client_open_with(argv[2], &options),
+                              .analytics = dialplane_client_open_with(argv[3], &options)};
     bool ok = example.skillbase && example.campaign && example.analytics && run(&example);
     dialplane_client_close(example.skillbase);
     dialplane_client_close(example.campaign);

@@ -20,8 +20,8 @@ struct running {
 struct dialplane_client {
     grpc_channel *channel;
     bool fail_fast;
-    grpc_slice authorization; /* "Bearer …"; empty: none */
-    pthread_mutex_t lock;     /* guards what follows */
+    struct token *token;  /* what calls show */
+    pthread_mutex_t lock; /* guards what follows */
     struct running *calls;
     bool is_shut_down;
 };
@@ -30,10 +30,22 @@ struct dialplane_client {
 bool client_enlist(struct dialplane_client *client, struct running *running);
 void client_delist(struct dialplane_client *client, struct running *running);
 /* SEND_INITIAL_METADATA with what every call of this client carries. metadata has room for
- * CLIENT_METADATA and must stay until the operation has ended. */
+ * CLIENT_METADATA and must stay until the operation has ended; then client_metadata_done(). */
 #define CLIENT_METADATA 2
 grpc_op client_initial_metadata(const struct dialplane_client *client,
                                 enum dialplane_call_mode mode, grpc_metadata *metadata);
+void client_metadata_done(grpc_metadata *metadata);
+
+/* token.c: what a client shows, thread-safe. */
+struct token;
+/* At most one of both is given. NULL: see dialplane_client_open_with(). */
+struct token *token_open(const char *text, const char *file);
+void token_close(struct token *token);
+/* "Bearer …", a reference of the caller's; empty: none. A changed file has been read. */
+grpc_slice token_header(struct token *token);
+/* After a refusal of `shown`: true when there is another one by now, so that asking again has a
+ * point. */
+bool token_renewed(struct token *token, grpc_slice shown);
 
 grpc_call *client_create_call(struct dialplane_client *client, const char *path,
                               gpr_timespec deadline, grpc_completion_queue *queue);

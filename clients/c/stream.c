@@ -226,6 +226,7 @@ void dialplane_stream_close(struct dialplane_stream *stream)
     }
     wait_for_opening(stream);
     client_delist(stream->client, &stream->running);
+    client_metadata_done(stream->metadata);
     if (stream->opening_message)
         grpc_byte_buffer_destroy(stream->opening_message);
     grpc_slice_unref(stream->details);

@@ -40,6 +40,15 @@ static const struct column version_columns[] = {
     {"SAVED", "created_at", CELL_TIME, false, 0},
     {NULL, NULL, 0, false, 0},
 };
+static const struct column audit_columns[] = {
+    {"AT", "at", CELL_TIME, false, 0},
+    {"ACTOR", "actor", CELL_TEXT, true, 0},
+    {"KIND", "kind", CELL_TEXT, false, 0},
+    {"ACTION", "action", CELL_TEXT, false, 0},
+    {"RESOURCE", "resource_id", CELL_TEXT, false, 0},
+    {"ADDRESS", "address", CELL_TEXT, false, 1},
+    {NULL, NULL, 0, false, 0},
+};
 static const struct column campaign_columns[] = {
     {"ID", "id", CELL_TEXT, false, 0},
     {"NAME", "name", CELL_TEXT, true, 0},
@@ -219,6 +228,12 @@ const struct command commands[] = {
      .positionals = {THE_COMPANY("id")},
      .own_flags = confirm_flags,
      .confirm = "Delete the company with its skillbases, campaigns, contacts and calls"},
+    {.group = "company",
+     .name = "audit",
+     .method = "AuditService/ListAuditEntries",
+     .positionals = {THE_COMPANY("company_id")},
+     .rows = "items",
+     .columns = audit_columns},
 
     {.group = "skillbase",
      .name = "list",

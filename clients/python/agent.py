@@ -23,12 +23,19 @@ REPEAT = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "RESOURCE_EXHAUSTED"}
 class Service:
     """service.ClaimTasks(worker_id=…) → message."""
 
-    def __init__(self, address, protoset, name="dialplane.v1.DispatchService"):
+    def __init__(self, address, protoset, name="dialplane.v1.DispatchService", token_file=None):
         pool = descriptor_pool.DescriptorPool()
         for file in descriptor_pb2.FileDescriptorSet.FromString(open(protoset, "rb").read()).file:
             pool.Add(file)
         self.methods, self.types = pool.FindServiceByName(name).methods_by_name, message_factory.MessageFactory(pool)
-        self.channel, self.name = grpc.insecure_channel(address), name
+        self.channel, self.name, self.token_file = grpc.insecure_channel(address), name, token_file
+
+    def metadata(self):
+        """Who asks: read each time, because somebody renews the token before it ends."""
+        if self.token_file is None:
+            return ()
+        with open(self.token_file, encoding="ascii") as file:
+            return (("authorization", f"Bearer {file.read().strip()}"),)
 
     def __getattr__(self, method):
         ask, answer = (self.types.GetPrototype(t) for t in (self.methods[method].input_type, self.methods[method].output_type))
@@ -38,9 +45,10 @@ class Service:
             until, pause = time.monotonic() + patience, 0.05
             while True:
                 try:
-                    return call(ask(**fields), timeout=timeout)
-                except grpc.RpcError as error:
-                    if error.code().name not in REPEAT or time.monotonic() + pause > until:
+                    return call(ask(**fields), timeout=timeout, metadata=self.metadata())
+                except grpc.RpcError as error:  # a token that has expired is waited for to be renewed: no call is lost for it
+                    again = REPEAT | {"UNAUTHENTICATED"} if self.token_file else REPEAT
+                    if error.code().name not in again or time.monotonic() + pause > until:
                         raise
                     time.sleep(random.uniform(pause / 2, pause := min(2, pause * 2)))
         return invoke
@@ -101,6 +109,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="A simulated voice agent in Python.")
     parser.add_argument("--dispatch", default="127.0.0.1:8002")
     parser.add_argument("--protoset", default="build/release/proto/dialplane.protoset")
+    parser.add_argument("--token-file", help="the token of an agent, for a platform with --auth token")
     parser.add_argument("--lines", type=int, default=5)
     options = parser.parse_args()
-    Agent(Service(options.dispatch, options.protoset), dial, options.lines).run()
+    Agent(Service(options.dispatch, options.protoset, token_file=options.token_file), dial, options.lines).run()

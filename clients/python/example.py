@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """The whole way in Python: a company, a skillbase, a campaign and its call list; an agent that calls; one call watched live; the figures.
 
-    PYTHONPATH=build/clients/python python3 clients/python/example.py [--port 8000]      (the gateway's port; README.md says how the package is built)
+    PYTHONPATH=build/clients/python python3 clients/python/example.py [--port 8000]      (the gateway's port; README.md says how the package is built;
+    DIALPLANE_TOKEN is the token of a platform's administrator: `./dev token` prints one)
 """
 import argparse
 import json
+import os
 import threading
 import time
 import uuid
@@ -58,7 +60,7 @@ def watch(client, campaign_id, lines):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=8000)
-    with dialplane.Client.at(port=parser.parse_args().port) as client:
+    with dialplane.Client.at(port=parser.parse_args().port, token=os.environ.get("DIALPLANE_TOKEN")) as client:
         campaign = prepare(client)
         client.campaign.start_campaign(campaign.id)
         lines = []

@@ -2,12 +2,37 @@
 #include "app/app.h"
 #include "token/token.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Written beside and renamed. */
+static bool write_token(const char *token, const char *path, struct err *err)
+{
+    char beside[4096];
+
+    if ((size_t)snprintf(beside, sizeof(beside), "%s.new", path) >= sizeof(beside))
+        return err_set(err, ERR_INVALID_ARGUMENT, NULL, "the path %s is too long", path);
+    unlink(beside);
+    int descriptor = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
+    bool good = file && fprintf(file, "%s\n", token) > 0;
+
+    if (file)
+        good = fclose(file) == 0 && good;
+    if (good && rename(beside, path) == 0)
+        return true;
+    err_set(err, ERR_INTERNAL, NULL, "%s: %s", path, strerror(errno));
+    unlink(beside);
+    return false;
+}
 
 int main(int argc, char **argv)
 {
-    const char *key_path, *set_path;
+    const char *key_path, *set_path, *out_path = NULL;
     struct issue issue = {0};
     struct err err = {0};
     bool make;
@@ -67,6 +92,12 @@ int main(int argc, char **argv)
          .maximum = 366 * 24 * 3600 * TIME_US_PER_SECOND,
          .ret_value = &issue.lifetime_us,
          .help = "how long it is good, 1s to 366 days"},
+        {.name = "out",
+         .kind = APP_TEXT,
+         .own = true,
+         .ret_value = &out_path,
+         .help = "file to write the token to, readable by its owner alone, at once or not at all: "
+                 "who reads it never sees half of it"},
     };
     app_configure("dialplane-token", "Makes a key pair for tokens, and tokens.", settings,
                   sizeof(settings) / sizeof(settings[0]), argc, argv);
@@ -78,11 +109,10 @@ int main(int argc, char **argv)
         issue.now_us = clock_system()->wall_us(clock_system());
         char *token = key ? issue_token(key, &issue, &err) : NULL;
         EVP_PKEY_free(key);
-        if (token) {
-            puts(token);
-            free(token);
+        bool good = token && (out_path ? write_token(token, out_path, &err) : puts(token) >= 0);
+        free(token);
+        if (good)
             return 0;
-        }
     }
     fprintf(stderr, "dialplane-token: %s\n", err.message);
     return 1;

@@ -88,7 +88,7 @@ async function watch(client: Client, campaignId: string) {
     return seen;
 }
 
-const client = clientAt(Number(process.argv[2] ?? 8000));
+const client = clientAt(Number(process.argv[2] ?? 8000), "127.0.0.1", {token: process.env.DIALPLANE_TOKEN});
 try {
     const campaign = await prepare(client);
     await client.campaign.startCampaign({id: campaign.id});

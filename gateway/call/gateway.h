@@ -27,6 +27,7 @@ struct gateway_options {
     int64_t live_stall_us; /* a watcher that holds up others, or fell behind, and takes nothing */
     int64_t live_behind;   /* watchers of each thread that may catch up by themselves */
     bool access_log;
+    bool authenticates; /* --auth token: a request without credentials goes no further */
 };
 
 struct gateway {

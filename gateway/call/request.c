@@ -1,5 +1,6 @@
 #include "gateway/call/request.h"
 
+#include "app/challenge.h"
 #include "base/log.h"
 #include "gateway/policy/credentials.h"
 #include "gateway/policy/etag.h"
@@ -167,7 +168,7 @@ void request_fail(struct request *request, const struct err *err, struct answer_
     const char *strip = request->route ? transcode_body_name(request->route) : NULL;
     unsigned status = problem_status(err);
     uint32_t retry_after = err->retry_after_seconds;
-    char seconds[16];
+    char seconds[16], challenge[CHALLENGE_SIZE];
 
     if (!headers)
         headers = &none;
@@ -175,8 +176,8 @@ void request_fail(struct request *request, const struct err *err, struct answer_
                   (struct str){request->identity.request_id, request->identity.request_id_length},
                   body);
     answer_header(headers, "content-type", STR_LITERAL("application/problem+json"));
-    if (status == 401) /* RFC 9110 §11.6.1, RFC 6750 §3 */
-        answer_header(headers, "www-authenticate", STR_LITERAL("Bearer realm=\"dialplane\""));
+    if (challenge_format(err, challenge))
+        answer_header(headers, "www-authenticate", str_from(challenge));
     if (!retry_after && (status == 503 || status == 429))
         retry_after = 1;
     if (retry_after) {
@@ -263,17 +264,23 @@ static bool use_ticket(struct request *request, struct err *err)
 bool request_authorize(struct request *request)
 {
     struct str authorization, protocols = {NULL, 0};
+    bool websocket = exchange_wants_websocket(request->exchange);
     struct err err = {0};
 
-    if (exchange_wants_websocket(request->exchange))
+    if (websocket)
         protocols = exchange_header(request->exchange, "sec-websocket-protocol");
     if (!only_header(request, "authorization", &authorization))
         err_set(&err, ERR_UNAUTHENTICATED, "TOKEN_MALFORMED",
                 "there are two Authorization headers");
     else if (credentials_read(authorization, protocols, request_arena(request),
                               &request->authorization, &request->protocol, &err) &&
-             (!request->ticket.data || use_ticket(request, &err)))
-        return true;
+             (!request->ticket.data || use_ticket(request, &err))) {
+        /* A browser's WebSocket is told in a message why it is closed: by the service. */
+        if (request->authorization || websocket || !request->worker->gateway->options.authenticates)
+            return true;
+        err_set(&err, ERR_UNAUTHENTICATED, REASON_TOKEN_MISSING,
+                "say who you are: Authorization: Bearer <token or API key>");
+    }
     request_fail(request, &err, NULL);
     return false;
 }
@@ -290,8 +297,6 @@ bool request_upstream(struct request *request, struct upstream_request *ret_upst
         .arena = request_arena(request),
     };
     struct str if_match = exchange_header(request->exchange, "if-match");
-    if (!request_authorize(request))
-        return false;
     ret_upstream->authorization = request->authorization;
     if (!if_match.data || strcmp(request->route->binding->verb, "GET") == 0)
         return true;

@@ -71,14 +71,15 @@ void request_fail_code(struct request *request, enum err_code code, const char *
                        const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* Looks through the query for what says who is asking: request->query, request->ticket. False: it
- * has been answered 400. */
+ * has been answered 400, because an address must not carry credentials. */
 bool request_read_query(struct request *request);
-/* Reads who it says it is from. False: it has been answered 401. */
+/* Reads who it says it is from, before anything else of a route is looked at. False: it has been
+ * answered 401. What the credentials are worth is the services' to say: each verifies them. */
 bool request_authorize(struct request *request);
 /* The deadline of the route's calls. */
 int64_t request_timeout_us(const struct request *request);
 /* Fills in what every call of this request carries; if-match and authorization too. False: answered
- * 400 or 401. */
+ * 400. */
 bool request_upstream(struct request *request, struct upstream_request *ret_upstream);
 /* The scratch buffer, empty, and not larger than need be. */
 struct buf *worker_scratch(struct buf *buf);

@@ -94,7 +94,7 @@ void watch_start(struct request *request)
                           "This stream is not served as a WebSocket");
         return;
     }
-    if ((websocket && !check_origin(request)) || !request_authorize(request))
+    if (websocket && !check_origin(request))
         return;
     int form = websocket ? 0
                          : accept_choose(exchange_header(request->exchange, "accept"), types,

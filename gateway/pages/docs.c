@@ -24,7 +24,12 @@ static const char swagger_page[] =
 /* A file of its own: the content security policy allows no script inside a page. */
 static const char swagger_start[] =
     "window.ui = SwaggerUIBundle({url: '/openapi.json', dom_id: '#swagger-ui', deepLinking: true,\n"
-    "    tryItOutEnabled: true, displayRequestDuration: true, validatorUrl: null});\n";
+    "    tryItOutEnabled: true, displayRequestDuration: true, validatorUrl: null,\n"
+    "    onComplete() {\n"
+    "        const token = sessionStorage.getItem('dialplane-token'); // of the first page\n"
+    "        if (token)\n"
+    "            window.ui.preauthorizeApiKey('bearer', token);\n"
+    "    }});\n";
 static const char redoc_page[] =
     "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"

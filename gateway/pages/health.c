@@ -44,10 +44,11 @@ static void finish(struct readiness *readiness)
 
     for (unsigned i = 0; i < gateway->backend_count; i++)
         ready &= readiness->checks[i].serving;
-    buf_printf(body, "{\"status\":\"%s\",\"backends\":{",
+    buf_printf(body, "{\"status\":\"%s\",\"authentication\":\"%s\",\"backends\":{",
                request->worker->draining ? "draining"
                : ready                   ? "ready"
-                                         : "not_ready");
+                                         : "not_ready",
+               gateway->options.authenticates ? "token" : "off");
     for (unsigned i = 0; i < gateway->backend_count; i++) {
         buf_printf(body, "%s\"%s\":", i ? "," : "", gateway->backends[i]);
         buf_put_json_string(

@@ -70,6 +70,42 @@ static void put_notes(struct buf *text, const struct operation *operation)
     buf_printf(text, "\n\nOver gRPC: `%s`.", method->path);
 }
 
+/* Who may call it: dialplane.access, by the words that tokens use. */
+static void put_roles(struct buf *text, const struct schema *schema,
+                      const struct schema_method *method, bool quoted)
+{
+    const char *between = "";
+
+    for (size_t e = 0; e < schema->enum_count; e++) {
+        const struct schema_enum *roles = &schema->enums[e];
+        if (strcmp(roles->full_name, "dialplane.Role") != 0)
+            continue;
+        for (size_t i = 0; i < roles->value_count; i++) {
+            const struct schema_enum_value *role = &roles->values[i];
+            if (role->number <= 0 || role->number > 31 ||
+                !(method->roles & UINT32_C(1) << role->number))
+                continue;
+            buf_printf(text, quoted ? "%s\"%s\"" : "%s%s", between, role->word);
+            between = quoted ? "," : ", ";
+        }
+    }
+}
+
+static void write_security(struct writer *writer, const struct schema_method *method)
+{
+    struct buf roles;
+
+    buf_init(&roles, 256);
+    buf_put_char(&roles, '[');
+    put_roles(&roles, writer->schema, method, true);
+    buf_put_char(&roles, ']');
+    write_raw(writer, "\"security\":[{\"bearer\":[]}]");
+    write_key(writer, "x-roles");
+    write_raw_str(writer, buf_str(&roles));
+    writer->out->failed |= roles.failed;
+    buf_done(&roles);
+}
+
 /* The first line of a comment is the summary, the rest the description. */
 static void write_summary(struct writer *writer, const struct operation *operation)
 {
@@ -87,6 +123,9 @@ static void write_summary(struct writer *writer, const struct operation *operati
     buf_reset(&text);
     buf_put_cstr(&text, end ? end + 1 : method->comment);
     put_notes(&text, operation);
+    buf_put_cstr(&text, "\n\nRoles: ");
+    put_roles(&text, writer->schema, method, false);
+    buf_put_char(&text, '.');
     write_key(writer, "description");
     struct buf quoted;
     buf_init(&quoted, 2 * DESCRIPTION_LIMIT_BYTES);
@@ -305,6 +344,7 @@ static void write_operation(struct writer *writer, const struct operation *opera
     write_close(writer, ']');
     write_member(writer, "operationId", operation->id);
     write_summary(writer, operation);
+    write_security(writer, method);
     write_parameters(writer, operation);
     write_request_body(writer, operation);
     writer->form = OPENAPI_ANSWER;
@@ -347,8 +387,7 @@ static void write_head(struct writer *writer, const char *version)
     write_raw(writer, "\"contact\":{\"name\":\"The operator of this server\"}");
     write_close(writer, '}');
     write_raw(writer, "\"servers\":[{\"url\":\"/\",\"description\":\"This server\"}]");
-    /* Either: a platform that was started with authentication off asks nobody. */
-    write_raw(writer, "\"security\":[{\"bearer\":[]},{}]");
+    write_raw(writer, "\"security\":[{\"bearer\":[]}]");
 }
 
 static void write_paths(struct writer *writer, const struct operation *operations, size_t count)
@@ -378,9 +417,13 @@ static void write_components(struct writer *writer, const struct operation *oper
     write_open(writer, '{');
     write_schemas(writer);
     write_shared_responses(writer, has_websocket);
-    write_raw(writer, "\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
-                      "\"bearerFormat\":\"JWT\",\"description\":\"A signed token that says who "
-                      "asks, in which roles and for which company; `./dev token` prints one.\"}}");
+    write_raw(writer,
+              "\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
+              "\"bearerFormat\":\"JWT\",\"description\":\"A signed token that says who "
+              "asks, in which roles and for which company; `./dev token` prints one. Over a "
+              "WebSocket a browser gives it as the subprotocols `bearer` and the token; in "
+              "an address it is refused. A platform that was started with --auth off asks "
+              "nobody.\"}}");
     write_close(writer, '}');
 }
 

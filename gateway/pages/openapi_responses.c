@@ -245,7 +245,7 @@ void write_shared_responses(struct writer *writer, bool has_websocket)
          "The request is not valid; `errors` lists everything that is wrong, each with its path.",
          false},
         {"Unauthorized", "401",
-         "The platform asks who you are, and the token is missing or not good; `reason` says why.",
+         "The token is missing or not good; `reason` and WWW-Authenticate (RFC 6750) say why.",
          false},
         {"Forbidden", "403",
          "The token's roles do not allow it (`reason` is ROLE_NOT_ALLOWED), or a WebSocket was "

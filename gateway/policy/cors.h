@@ -28,7 +28,8 @@ bool origin_is_same(struct str origin, struct str authority);
     "accept, authorization, content-encoding, content-type, idempotency-key, if-match, "           \
     "if-none-match, last-event-id, prefer, traceparent, x-request-id"
 #define CORS_EXPOSED_HEADERS                                                                       \
-    "Content-Disposition, ETag, Location, Preference-Applied, X-Request-Id, Retry-After"
+    "Content-Disposition, ETag, Location, Preference-Applied, X-Request-Id, Retry-After, "         \
+    "WWW-Authenticate"
 #define CORS_MAX_AGE "7200"
 
 #endif

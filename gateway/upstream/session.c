@@ -232,7 +232,7 @@ int32_t session_submit(struct channel *connection, struct upstream_call *call)
     /* What differs with every call would only push the rest out of the compression table. */
     const uint8_t once = NGHTTP2_NV_FLAG_NO_INDEX;
     const uint8_t fixed = NGHTTP2_NV_FLAG_NO_COPY_VALUE;
-    nghttp2_nv headers[12];
+    nghttp2_nv headers[13];
     size_t count = 0;
     char timeout[16], if_match[24];
     nghttp2_data_provider provider = {.read_callback = read_request};
@@ -254,6 +254,8 @@ int32_t session_submit(struct channel *connection, struct upstream_call *call)
         put(headers, &count, "traceparent", call->traceparent, once);
     if (call->request.authorization) /* never in the table that other callers' headers share */
         put(headers, &count, "authorization", call->request.authorization, once);
+    if (call->upstream->options.authenticates)
+        put(headers, &count, "authentication", "required", fixed);
     if (call->request.has_if_match) {
         snprintf(if_match, sizeof(if_match), "%" PRId64, call->request.if_match_us);
         put(headers, &count, "if-match", if_match, once);

@@ -29,6 +29,9 @@ struct upstream_options {
     /* Where there are several addresses: watches grpc.health.v1 on each connection, and asks who
      * does not serve only when nobody else is there. */
     bool watch_health;
+    /* Every call says that the service must verify who is asking: one that was started with
+     * --auth off then refuses, instead of making everybody who passes us an administrator. */
+    bool authenticates;
 };
 
 /* addresses: "127.0.0.1:7001", "skillbase:7001" (every address of the DNS name), "unix:/path", or a

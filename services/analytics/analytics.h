@@ -37,9 +37,10 @@ struct analytics_service {
     struct pg_pool *pool;
     const struct schema *schema;
     struct prices prices;
+    int64_t outcome_words; /* that a company may have beside those of the contract */
     struct live *live;
     struct scopes *scopes;
-    struct database_metrics *active_calls;
+    struct database_metrics *active_calls, *calls_to_remove;
     struct ingest *ingest;
     struct upkeep *upkeep;
     /* since start */

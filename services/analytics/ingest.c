@@ -158,6 +158,13 @@ static bool fits(const struct group *group, const struct report *report)
             group->events + events <= GROUP_EVENTS && group->bytes + report->bytes <= GROUP_BYTES);
 }
 
+/* Row-level security confines a statement to one company, or to none. */
+static bool may_share(const struct group *group, const struct report *report)
+{
+    return group->count == 0 ||
+           pg_may_share(rpc_call_owner(group->reports[0]->call), rpc_call_owner(report->call));
+}
+
 /* Takes from the queue what belongs together, in order; what does not stays. */
 static void fill(struct ingest *ingest, struct group *group)
 {
@@ -172,6 +179,8 @@ static void fill(struct ingest *ingest, struct group *group)
         if (!is_full && is_over(ingest, report, &err)) {
             report->next = over;
             over = report;
+        } else if (!is_full && !may_share(group, report)) {
+            append(ingest, report);
         } else if (!is_full && fits(group, report) && note_call(seen, &report->call_id)) {
             group->reports[group->count++] = report;
             group->events += report->request->n_events - report->skipped;
@@ -247,7 +256,7 @@ static void param_batches(struct columns *columns)
     }
     FOR_EACH_REPORT(columns, i, report)
     {
-        scopes[i] = rpc_call_principal(report->call)->company_id;
+        scopes[i] = service_scope(report->call);
         calls[i] = report->request->call_id;
         first_seqs[i] = (int64_t)report->request->events[report->skipped]->seq;
         counts[i] = (int64_t)(report->request->n_events - report->skipped);
@@ -446,7 +455,11 @@ static void write_group(struct group *group)
     pg_param_int64_array(&columns.params, events.at, events.count);
     pg_param_int64_array(&columns.params, events.bytes, events.count);
     pg_param_bytes(&columns.params, bytes);
-    struct pg_owner owner = {0}; /* no deadline: the group is not one caller's */
+    pg_param_int64(&columns.params, ingest->service->outcome_words);
+    /* No deadline: the group is not one caller's. */
+    struct pg_owner owner = {
+        .identity = pg_shared_identity(rpc_call_owner(group->reports[0]->call)),
+    };
     for (size_t i = 0; i < group->count && !owner.trace.tracer; i++) /* a span has one parent */
         owner.trace = rpc_call_owner(group->reports[i]->call)->trace;
     pg_write(ingest->service->pool, &owner, &sql_report_call_batches, &columns.params, on_written,

@@ -94,6 +94,13 @@ static const struct rpc_handler handlers[] = {
         .handle = delete_prices,
     },
     {
+        .path = "/dialplane.v1.AnalyticsService/ReRateCalls",
+        .request = &dialplane__v1__re_rate_calls_request__descriptor,
+        .response = &dialplane__v1__re_rate_calls_response__descriptor,
+        .check = check_re_rate_calls,
+        .handle = re_rate_calls,
+    },
+    {
         .path = "/dialplane.v1.AnalyticsService/WatchCall",
         .request = &dialplane__v1__watch_call_request__descriptor,
         .response = &dialplane__v1__watch_call_response__descriptor,
@@ -121,7 +128,7 @@ static const char *redis_url;
 static int64_t live_poll_us, live_watchers, live_calls, live_scopes;
 static bool verify_rollups, re_rate;
 static struct re_rate_options re_rate_options;
-static int64_t report_transactions, fold_us, keep_calls_days, keep_turns_days;
+static int64_t report_transactions, fold_us, keep_calls_days, keep_turns_days, outcome_words;
 
 static const struct app_setting settings[] = {
     {.name = "price-stt-minute",
@@ -229,6 +236,15 @@ static const struct app_setting settings[] = {
      .minimum = 0,
      .maximum = 36500,
      .ret_value = &keep_turns_days},
+    {.name = "outcome-words",
+     .kind = APP_INT,
+     .default_text = "100",
+     .help = "most words of its own that a company may have for outcomes; calls that end with a "
+             "further one count as \"other\"",
+     .own = true,
+     .minimum = 0,
+     .maximum = 10000,
+     .ret_value = &outcome_words},
     {.name = "verify-rollups",
      .kind = APP_BOOL,
      .default_text = "false",
@@ -289,6 +305,7 @@ static void stop(void *context)
     live_free(service->live);
     scopes_free(service->scopes);
     database_metrics_free(service->active_calls);
+    database_metrics_free(service->calls_to_remove);
     free(service);
 }
 
@@ -324,11 +341,14 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
     }
     service->scopes = scopes_new(loop, pool, &scopes_options);
     service->active_calls = active_calls_new(loop, pool);
+    service->calls_to_remove = calls_to_remove_new(loop, pool);
+    service->outcome_words = outcome_words;
     service->ingest = ingest_new(service, (unsigned)report_transactions);
     const struct upkeep_options upkeep = {
         .fold_us = fold_us, .keep_calls_days = keep_calls_days, .keep_turns_days = keep_turns_days};
     service->upkeep = upkeep_start(service, &upkeep);
-    if (!service->scopes || !service->active_calls || !service->ingest || !service->upkeep) {
+    if (!service->scopes || !service->active_calls || !service->calls_to_remove ||
+        !service->ingest || !service->upkeep) {
         err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
         stop(service);
         return NULL;
@@ -366,6 +386,13 @@ static void collect(struct buf *out, void *context)
     metrics_family(out, "dialplane_months_dropped_total", "counter",
                    "Months of calls or turns dropped by retention.");
     metrics_sample(out, "dialplane_months_dropped_total", NULL, (double)upkeep->months_dropped);
+    metrics_family(out, "dialplane_calls_removed_total", "counter",
+                   "Calls of deleted companies that were removed.");
+    metrics_sample(out, "dialplane_calls_removed_total", NULL, (double)upkeep->calls_removed);
+    metrics_family(out, "dialplane_companies_removed_total", "counter",
+                   "Deleted companies of which nothing is left any more.");
+    metrics_sample(out, "dialplane_companies_removed_total", NULL,
+                   (double)upkeep->companies_removed);
     metrics_family(out, "dialplane_upkeep_failures_total", "counter",
                    "Statements of upkeep that failed.");
     metrics_sample(out, "dialplane_upkeep_failures_total", NULL, (double)upkeep->failures);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 
 #define MOST_DIFFERENCES 100
+/* Calls of one statement of --verify-rollups, about: what it sorts and joins fits into memory. */
+#define VERIFY_CALLS 250000
 /* Of one transaction: it holds their rows meanwhile. */
 #define RE_RATE_CALLS 2000
 
@@ -24,6 +26,14 @@ struct task {
     int64_t looked, changed, last_us;
     struct uuid last_id;
     bool has_begun;
+    /* of --verify-rollups */
+    struct arena *plan_arena; /* of the stretches */
+    struct stretch {
+        int64_t begins_us, calls;
+    } *stretches;
+    size_t stretch_count, stretch;
+    int64_t whole;
+    int differences;
 };
 
 static struct task *task_new(struct pg_pool *pool, void (*done)(void *context, int status),
@@ -56,6 +66,7 @@ static void end(struct task *task, int status)
     fflush(stdout);
     task->done(task->context, status);
     arena_free(task->arena);
+    arena_free(task->plan_arena);
     free(task);
 }
 
@@ -67,6 +78,33 @@ static void end_failed(struct task *task, const struct pg_outcome *outcome)
 
 /* ---- --verify-rollups ---- */
 
+static void on_verified(void *context, const struct pg_outcome *outcome);
+
+/* From its first day to that of the next one; the outer two have no end on their outer sides. */
+static void verify_stretch(struct task *task)
+{
+    struct pg_params params = begin(task);
+    if (task->stretch == 0)
+        pg_param_null(&params);
+    else
+        pg_param_time_us(&params, task->stretches[task->stretch].begins_us);
+    if (task->stretch + 1 >= task->stretch_count)
+        pg_param_null(&params);
+    else
+        pg_param_time_us(&params, task->stretches[task->stretch + 1].begins_us);
+    pg_param_int64(&params, MOST_DIFFERENCES - task->differences + 1);
+    pg_read(task->pool, &pg_service, &sql_verify_call_figures, &params, on_verified, task);
+}
+
+static void print_difference(const struct pg_result *rows, int row)
+{
+    struct str what = pg_str(rows, row, 0), which = pg_str(rows, row, 1);
+    struct str kept = pg_str(rows, row, 2), counted = pg_str(rows, row, 3);
+    printf("%.*s of %.*s: kept %.*s, counted %.*s\n", (int)what.length, what.data,
+           (int)which.length, which.data, (int)kept.length, kept.length ? kept.data : "",
+           (int)counted.length, counted.length ? counted.data : "");
+}
+
 static void on_verified(void *context, const struct pg_outcome *outcome)
 {
     struct task *task = context;
@@ -75,20 +113,48 @@ static void on_verified(void *context, const struct pg_outcome *outcome)
         end_failed(task, outcome);
         return;
     }
-    int count = pg_rows(rows);
-    for (int i = 0; i < count && i < MOST_DIFFERENCES; i++) {
-        struct str what = pg_str(rows, i, 0), which = pg_str(rows, i, 1);
-        struct str kept = pg_str(rows, i, 2), counted = pg_str(rows, i, 3);
-        printf("%.*s of %.*s: kept %.*s, counted %.*s\n", (int)what.length, what.data,
-               (int)which.length, which.data, (int)kept.length, kept.length ? kept.data : "",
-               (int)counted.length, counted.length ? counted.data : "");
+    for (int i = 0; i < pg_rows(rows) && task->differences <= MOST_DIFFERENCES; i++)
+        if (++task->differences <= MOST_DIFFERENCES)
+            print_difference(rows, i);
+    if (task->stretch < task->stretch_count)
+        task->looked += task->stretches[task->stretch].calls;
+    if (++task->stretch < task->stretch_count && task->differences <= MOST_DIFFERENCES) {
+        fprintf(stderr, "%" PRId64 " of %" PRId64 " calls recounted\n", task->looked, task->whole);
+        verify_stretch(task);
+        return;
     }
-    if (count == 0)
+    if (task->differences == 0)
         printf("The figures agree with the calls.\n");
     else
-        printf("%s%d differences.\n", count > MOST_DIFFERENCES ? "More than " : "",
-               count > MOST_DIFFERENCES ? MOST_DIFFERENCES : count);
-    end(task, count == 0 ? STATUS_FINE : STATUS_DIFFERENCES);
+        printf("%s%d differences.\n", task->differences > MOST_DIFFERENCES ? "More than " : "",
+               task->differences > MOST_DIFFERENCES ? MOST_DIFFERENCES : task->differences);
+    end(task, task->differences == 0 ? STATUS_FINE : STATUS_DIFFERENCES);
+}
+
+static void on_stretches(void *context, const struct pg_outcome *outcome)
+{
+    enum { COLUMN_BEGINS, COLUMN_CALLS };
+    struct task *task = context;
+    const struct pg_result *rows = outcome->result;
+    if (!rows) {
+        end_failed(task, outcome);
+        return;
+    }
+    task->stretch_count = (size_t)pg_rows(rows);
+    task->plan_arena = arena_new(task->stretch_count * sizeof(struct stretch) + 4096);
+    if (task->plan_arena)
+        task->stretches = ARENA_ARRAY(task->plan_arena, struct stretch, task->stretch_count);
+    if (!task->stretches) {
+        fprintf(stderr, "dialplane-analytics: out of memory\n");
+        end(task, STATUS_FAILED);
+        return;
+    }
+    for (int i = 0; i < pg_rows(rows); i++) {
+        task->stretches[i].begins_us = pg_time_us(rows, i, COLUMN_BEGINS);
+        task->stretches[i].calls = pg_int64(rows, i, COLUMN_CALLS);
+        task->whole += task->stretches[i].calls;
+    }
+    verify_stretch(task);
 }
 
 void task_verify_rollups(struct loop *loop, struct pg_pool *pool,
@@ -97,8 +163,8 @@ void task_verify_rollups(struct loop *loop, struct pg_pool *pool,
     (void)loop;
     struct task *task = task_new(pool, done, context);
     struct pg_params params = begin(task);
-    pg_param_int64(&params, MOST_DIFFERENCES + 1);
-    pg_read(pool, NULL, &sql_verify_call_figures, &params, on_verified, task);
+    pg_param_int64(&params, VERIFY_CALLS);
+    pg_read(pool, &pg_service, &sql_list_verify_stretches, &params, on_stretches, task);
 }
 
 /* ---- --re-rate ---- */
@@ -124,6 +190,7 @@ static void on_rated(void *context, const struct pg_outcome *outcome);
 static void rate_some(struct task *task)
 {
     struct pg_params params = begin(task);
+    pg_param_null(&params);
     pg_param_text(&params, task->options->company);
     pg_param_text(&params, task->options->from);
     pg_param_text(&params, task->options->to);
@@ -136,7 +203,7 @@ static void rate_some(struct task *task)
     }
     pg_param_int64(&params, RE_RATE_CALLS);
     prices_param(&params, &task->options->prices);
-    pg_write(task->pool, NULL, &sql_re_rate_calls, &params, on_rated, task);
+    pg_write(task->pool, &pg_service, &sql_re_rate_calls, &params, on_rated, task);
 }
 
 static void on_rated(void *context, const struct pg_outcome *outcome)
@@ -146,6 +213,11 @@ static void on_rated(void *context, const struct pg_outcome *outcome)
     const struct pg_result *row = outcome->result;
     if (!row) {
         end_failed(task, outcome);
+        return;
+    }
+    if (pg_rows(row) == 0) {
+        fprintf(stderr, "dialplane-analytics: there is no company %s\n", task->options->company);
+        end(task, STATUS_FAILED);
         return;
     }
     int64_t looked = pg_int64(row, 0, COLUMN_LOOKED);

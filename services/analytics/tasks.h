@@ -8,7 +8,8 @@
 #include "loop/loop.h"
 #include "pg/pg.h"
 
-/* Recounts all calls and compares. Exit status 0: all agrees; 1: differences, listed up to a limit;
+/* Recounts all calls and compares, a stretch of time after the other; says on standard error how far
+ * it is. Exit status 0: all agrees; 1: differences, listed up to a limit;
  * 2: it could not be done. */
 void task_verify_rollups(struct loop *loop, struct pg_pool *pool,
                          void (*done)(void *context, int status), void *context);

@@ -1,4 +1,5 @@
-/* Each tick: fold → again while there is much to fold; at the first and then every ten minutes:
+/* Each tick: fold → again while there is much to fold → remove some of what deleted companies left
+ * behind → fold and so on, some times; at the first and then every ten minutes:
  * partitions ahead → drop what is too old, a month a statement → forget where it was → once a day,
  * rows of nothing. One statement at a time; what fails is tried at the next round. */
 #include "upkeep.h"
@@ -11,6 +12,9 @@
 
 #define FOLD_MOST 20000
 #define PRUNE_MOST 20000
+/* Calls of deleted companies, with their turns: a transaction, and transactions of one tick. */
+#define REMOVE_MOST 500
+#define REMOVALS_OF_A_TICK 10
 #define MONTHS_AHEAD 3
 #define ROUND_PERIOD_US (600 * TIME_US_PER_SECOND)
 /* Rows of nothing are looked for once a day: it reads all figures. */
@@ -23,19 +27,22 @@ struct upkeep {
     struct arena *arena;   /* of the statement under way; NULL: none is */
     int64_t next_round_us; /* monotonic */
     unsigned rounds;
+    unsigned removals; /* in this tick */
     bool is_stopped;
     struct upkeep_figures figures;
 };
 
 static void on_folded(void *context, const struct pg_outcome *outcome);
+static void on_removed(void *context, const struct pg_outcome *outcome);
 static void on_made(void *context, const struct pg_outcome *outcome);
 static void on_dropped(void *context, const struct pg_outcome *outcome);
 static void on_index_pruned(void *context, const struct pg_outcome *outcome);
 static void on_figures_pruned(void *context, const struct pg_outcome *outcome);
 
 /* values: `count` parameters; a negative one is NULL. */
-static void run(struct upkeep *upkeep, const struct pg_statement *statement, const int64_t *values,
-                size_t count, pg_callback *callback)
+static void run_as(struct upkeep *upkeep, const struct pg_owner *owner,
+                   const struct pg_statement *statement, const int64_t *values, size_t count,
+                   pg_callback *callback)
 {
     struct pg_params params = {.arena = arena_new(4096)};
     if (!params.arena)
@@ -46,7 +53,13 @@ static void run(struct upkeep *upkeep, const struct pg_statement *statement, con
             pg_param_null(&params);
         else
             pg_param_int64(&params, values[i]);
-    pg_write(upkeep->service->pool, NULL, statement, &params, callback, upkeep);
+    pg_write(upkeep->service->pool, owner, statement, &params, callback, upkeep);
+}
+
+static void run(struct upkeep *upkeep, const struct pg_statement *statement, const int64_t *values,
+                size_t count, pg_callback *callback)
+{
+    run_as(upkeep, &pg_service, statement, values, count, callback);
 }
 
 /* The statement has ended: its number, or -1 when it failed (pg has logged why) or all is over. */
@@ -79,8 +92,10 @@ static void on_tick(void *context)
     int64_t now = clock->monotonic_us(clock);
     if (now >= upkeep->next_round_us) {
         upkeep->next_round_us = now + ROUND_PERIOD_US;
-        run(upkeep, &sql_make_call_partitions, &(int64_t){MONTHS_AHEAD}, 1, on_made);
+        run_as(upkeep, &pg_schema_owner, &sql_make_call_partitions, &(int64_t){MONTHS_AHEAD}, 1,
+               on_made);
     } else {
+        upkeep->removals = 0;
         fold(upkeep);
     }
 }
@@ -94,6 +109,26 @@ static void on_folded(void *context, const struct pg_outcome *outcome)
     upkeep->figures.folded += (uint64_t)folded;
     if (folded >= FOLD_MOST)
         fold(upkeep);
+    else
+        run(upkeep, &sql_remove_deleted_calls, &(int64_t){REMOVE_MOST}, 1, on_removed);
+}
+
+/* Changes are folded between the steps: a company's figures go when none of them is waiting. */
+static void on_removed(void *context, const struct pg_outcome *outcome)
+{
+    enum { COLUMN_CALLS, COLUMN_COMPANIES, COLUMN_MORE };
+    struct upkeep *upkeep = context;
+    bool more = outcome->result && pg_bool(outcome->result, 0, COLUMN_MORE);
+    int64_t companies = outcome->result ? pg_int64(outcome->result, 0, COLUMN_COMPANIES) : 0;
+    int64_t calls = ended(upkeep, outcome);
+    if (calls < 0)
+        return;
+    upkeep->figures.calls_removed += (uint64_t)calls;
+    upkeep->figures.companies_removed += (uint64_t)companies;
+    if (companies > 0)
+        log_event(LOG_LEVEL_INFO, "company_removed", log_int("companies", companies));
+    if (more && ++upkeep->removals < REMOVALS_OF_A_TICK)
+        fold(upkeep);
 }
 
 static void drop(struct upkeep *upkeep)
@@ -101,7 +136,7 @@ static void drop(struct upkeep *upkeep)
     const struct upkeep_options *options = &upkeep->options;
     const int64_t days[] = {options->keep_calls_days ? options->keep_calls_days : -1,
                             options->keep_turns_days ? options->keep_turns_days : -1};
-    run(upkeep, &sql_drop_call_partitions, days, 2, on_dropped);
+    run_as(upkeep, &pg_schema_owner, &sql_drop_call_partitions, days, 2, on_dropped);
 }
 
 static void on_made(void *context, const struct pg_outcome *outcome)

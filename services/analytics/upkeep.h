@@ -1,6 +1,6 @@
 /* upkeep: what is done in the background, by any one instance at a time (advisory locks say which):
- * folding changes into the figures once a second, and now and then partitions ahead, retention, and
- * rows that count nothing any more. */
+ * folding changes into the figures once a second, removing step by step what deleted companies left
+ * behind, and now and then partitions ahead, retention, and rows that count nothing any more. */
 #ifndef DIALPLANE_ANALYTICS_UPKEEP_H
 #define DIALPLANE_ANALYTICS_UPKEEP_H
 
@@ -14,7 +14,8 @@ struct upkeep_options {
 };
 
 struct upkeep_figures {
-    uint64_t folded, partitions_made, months_dropped, failures; /* since start */
+    /* since start */
+    uint64_t folded, partitions_made, months_dropped, calls_removed, companies_removed, failures;
 };
 
 struct upkeep;

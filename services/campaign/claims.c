@@ -1,5 +1,6 @@
-/* A group is the waiters that look for the same tasks. It has one statement under way at most:
- * agents by the dozen that all ask the database would only stand in each other's way there.
+/* A group is the waiters that look for the same tasks, as the same company. It has one statement
+ * under way at most: agents by the dozen that all ask the database would only stand in each other's
+ * way there.
  *
  *   claims_add() ─▶ waiters of the group ─▶ ask() ─▶ on_claimed() ─ tasks: share them, ask again
  * for ▲                             │          who got none └── timer, hint, newcomer ────┴
@@ -26,6 +27,8 @@ struct claim_group {
     struct claim_group *previous, *next;
     struct claim_queue *queue;
     char *company_id, *campaign_id;    /* NULL: any */
+    struct pg_owner owner;             /* as whom it asks … */
+    char *owner_company_id;            /* … and its company; NULL: every one */
     struct claim_waiter *first, *last; /* oldest first; those whom the statement answers for, too */
     struct asking *asking;             /* NULL: no statement is under way */
     bool ask_again;                    /* a hint came meanwhile */
@@ -86,19 +89,25 @@ static void group_free(struct claim_group *group)
 {
     free(group->company_id);
     free(group->campaign_id);
+    free(group->owner_company_id);
     free(group);
 }
 
 static struct claim_group *group_new(struct claim_queue *queue, const struct claim_waiter *waiter)
 {
     struct claim_group *group = calloc(1, sizeof(*group));
+    struct pg_identity identity = pg_shared_identity(rpc_call_owner(waiter->call));
 
     if (!group)
         return NULL;
     group->queue = queue;
+    group->owner_company_id = identity.company_id ? strdup(identity.company_id) : NULL;
+    group->owner.identity = identity;
+    group->owner.identity.company_id = group->owner_company_id;
     group->company_id = waiter->company_id ? strdup(waiter->company_id) : NULL;
     group->campaign_id = waiter->campaign_id ? strdup(waiter->campaign_id) : NULL;
     if ((waiter->company_id && !group->company_id) ||
+        (identity.company_id && !group->owner_company_id) ||
         (waiter->campaign_id && !group->campaign_id)) {
         group_free(group);
         return NULL;
@@ -115,7 +124,8 @@ static struct claim_group *group_of(struct claim_queue *queue, const struct clai
 {
     for (struct claim_group *group = queue->groups; group; group = group->next) {
         if (is_same(group->company_id, waiter->company_id) &&
-            is_same(group->campaign_id, waiter->campaign_id))
+            is_same(group->campaign_id, waiter->campaign_id) &&
+            pg_may_share(&group->owner, rpc_call_owner(waiter->call)))
             return group;
     }
     return group_new(queue, waiter);
@@ -270,7 +280,8 @@ static void ask(struct claim_group *group)
     }
     group->ask_again = false;
     group->asking = asking;
-    pg_write(group->queue->service->pool, NULL, &sql_claim_tasks, &params, on_claimed, asking);
+    pg_write(group->queue->service->pool, &group->owner, &sql_claim_tasks, &params, on_claimed,
+             asking);
 }
 
 /* ---- Sharing ---- */

@@ -473,6 +473,9 @@ static void collect(struct buf *out, void *context)
     metrics_family(out, "dialplane_calls_settled_total", "counter",
                    "Calls of unknown end settled by their record");
     metrics_sample(out, "dialplane_calls_settled_total", NULL, (double)figures->settled);
+    metrics_family(out, "dialplane_tasks_removed_total", "counter",
+                   "Tasks of deleted campaigns that were removed.");
+    metrics_sample(out, "dialplane_tasks_removed_total", NULL, (double)figures->removed);
     metrics_family(out, "dialplane_upkeep_failures_total", "counter",
                    "Upkeep statements that failed");
     metrics_sample(out, "dialplane_upkeep_failures_total", NULL, (double)figures->failures);

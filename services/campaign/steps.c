@@ -5,8 +5,10 @@
  *                                                             left out, or it failed ─▶ ask_alone()
  * ─▶ on_alone() ─▶ on_step
  *
- * At most MANY_AT_ONCE statements for many are under way: what comes meanwhile makes the next one
- * larger, so the busier the service, the cheaper the call. */
+ * One statement for many of a company is under way: what comes meanwhile makes the next one larger,
+ * so the busier the service, the cheaper the call. Those of another company go out beside it, in a
+ * statement of their own, since row-level security confines a statement to one; at most
+ * MANY_AT_ONCE in all. (Agents who work across companies share one.) */
 #include "steps.h"
 
 #include "campaign.h"
@@ -15,13 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MANY_AT_ONCE 1
+#define MANY_AT_ONCE 4
 #define MANY_MOST 200 /* steps in one statement */
 
 struct step_lane {
     struct campaign_service *service;
-    struct step *first, *last; /* wait for a statement */
-    unsigned under_way;
+    struct step *first, *last;            /* wait for a statement */
+    struct many *under_way[MANY_AT_ONCE]; /* NULL: free */
     bool flush_is_due;
 };
 
@@ -32,6 +34,7 @@ struct many {
     struct step **steps;
     bool *answered;
     size_t count; /* the begins stand first */
+    struct pg_owner owner;
 };
 
 /* A step on its own. */
@@ -134,6 +137,13 @@ static void fail_queue(struct step_lane *lane, const struct err *err)
     }
 }
 
+static void forget(struct step_lane *lane, const struct many *many)
+{
+    for (size_t i = 0; i < MANY_AT_ONCE; i++)
+        if (lane->under_way[i] == many)
+            lane->under_way[i] = NULL;
+}
+
 static void on_many(void *context, const struct pg_outcome *outcome)
 {
     struct many *many = context;
@@ -143,7 +153,7 @@ static void on_many(void *context, const struct pg_outcome *outcome)
     bool is_away =
         !rows && (outcome->err.code == ERR_UNAVAILABLE || outcome->err.code == ERR_CANCELLED);
 
-    lane->under_way--;
+    forget(lane, many);
     for (int row = 0; rows && row < pg_rows(rows); row++) {
         size_t place = (size_t)pg_int64(rows, row, STEP_PLACE) - 1;
 
@@ -209,20 +219,54 @@ static void add_ends(struct pg_params *params, struct step *const *steps, size_t
     pg_param_text_array(params, messages, count);
 }
 
-/* Takes steps whose callers are still there, and gives how many of them are begins, which come
- * first; those of the others are answered, for nobody. */
+static const struct pg_owner *asker(const struct step *step)
+{
+    return rpc_call_owner(step->request->call);
+}
+
+/* Whether a statement of its company is under way. */
+static bool must_wait(const struct step_lane *lane, const struct step *step)
+{
+    for (size_t i = 0; i < MANY_AT_ONCE; i++)
+        if (lane->under_way[i] && pg_may_share(&lane->under_way[i]->owner, asker(step)))
+            return true;
+    return false;
+}
+
+/* The first that need not wait, and a place for its statement; NULL: there is none. */
+static const struct step *first_to_go(struct step_lane *lane, struct many ***ret_place)
+{
+    const struct step *step = lane->first;
+    size_t place = 0;
+
+    while (place < MANY_AT_ONCE && lane->under_way[place])
+        place++;
+    if (place == MANY_AT_ONCE)
+        return NULL;
+    while (step && must_wait(lane, step))
+        step = step->next;
+    *ret_place = &lane->under_way[place];
+    return step;
+}
+
+/* Takes steps of the company whose callers are still there, and gives how many of them are begins,
+ * which come first; those of the others are answered, for nobody. */
 static size_t take_steps(struct many *many)
 {
     struct step_lane *lane = many->lane;
-    struct step *ends[MANY_MOST];
+    struct step *ends[MANY_MOST], *last = NULL;
     size_t begin_count = 0, end_count = 0;
 
-    while (lane->first && begin_count + end_count < MANY_MOST) {
-        struct step *step = lane->first;
-
-        lane->first = step->next;
-        if (!lane->first)
-            lane->last = NULL;
+    for (struct step *step = lane->first, *next; step && begin_count + end_count < MANY_MOST;
+         step = next) {
+        next = step->next;
+        if (!pg_may_share(&many->owner, asker(step))) {
+            last = step;
+            continue;
+        }
+        *(last ? &last->next : &lane->first) = next;
+        if (!next)
+            lane->last = last;
         if (rpc_call_is_cancelled(step->request->call)) {
             struct err err = {0};
 
@@ -243,7 +287,7 @@ static size_t take_steps(struct many *many)
 /* Nobody waits any longer than the one who waits longest. */
 static struct pg_owner owner_of(const struct many *many)
 {
-    struct pg_owner owner = {0};
+    struct pg_owner owner = {.identity = many->owner.identity};
 
     for (size_t i = 0; i < many->count && !owner.trace.tracer; i++) /* a span has one parent */
         owner.trace = rpc_call_owner(many->steps[i]->request->call)->trace;
@@ -251,37 +295,46 @@ static struct pg_owner owner_of(const struct many *many)
         int64_t deadline_us = rpc_call_owner(many->steps[i]->request->call)->deadline_us;
 
         if (!deadline_us)
-            return (struct pg_owner){.trace = owner.trace};
+            return (struct pg_owner){.trace = owner.trace, .identity = owner.identity};
         if (deadline_us > owner.deadline_us)
             owner.deadline_us = deadline_us;
     }
     return owner;
 }
 
-static void send_many(struct step_lane *lane)
+/* False when nothing may go out now. */
+static bool send_many(struct step_lane *lane)
 {
+    struct many **place;
+    const struct step *first = first_to_go(lane, &place);
+
+    if (!first)
+        return false;
     struct arena *arena = arena_new(4 * (size_t)1024 * 1024);
     struct many *many = arena ? ARENA_NEW(arena, struct many) : NULL;
     struct pg_params params = {.arena = arena};
 
     if (many) {
         *many = (struct many){.lane = lane, .arena = arena};
+        many->owner.identity = pg_shared_identity(asker(first));
+        if (many->owner.identity.company_id)
+            many->owner.identity.company_id = arena_strdup(arena, many->owner.identity.company_id);
         many->steps = ARENA_ARRAY(arena, struct step *, MANY_MOST);
         many->answered = ARENA_ARRAY(arena, bool, MANY_MOST);
     }
-    if (!many || !many->steps || !many->answered) {
+    if (!many || !many->steps || !many->answered || arena_is_exhausted(arena)) {
         struct err err = {0};
 
         arena_free(arena);
         err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "the service is short of memory");
         fail_queue(lane, &err);
-        return;
+        return false;
     }
     size_t begins = take_steps(many);
 
     if (!many->count) {
         arena_free(arena);
-        return;
+        return true;
     }
     struct pg_owner owner = owner_of(many);
 
@@ -289,8 +342,9 @@ static void send_many(struct step_lane *lane)
     pg_param_int64(&params, lane->service->lease_us);
     add_calls(&params, many->steps + begins, many->count - begins);
     add_ends(&params, many->steps + begins, many->count - begins);
-    lane->under_way++;
+    *place = many;
     pg_write(lane->service->pool, &owner, &sql_take_steps, &params, on_many, many);
+    return true;
 }
 
 static void on_flush(void *context)
@@ -298,13 +352,13 @@ static void on_flush(void *context)
     struct step_lane *lane = context;
 
     lane->flush_is_due = false;
-    while (lane->first && lane->under_way < MANY_AT_ONCE)
-        send_many(lane);
+    while (send_many(lane))
+        ;
 }
 
 static void schedule(struct step_lane *lane)
 {
-    if (lane->flush_is_due || lane->under_way >= MANY_AT_ONCE)
+    if (lane->flush_is_due)
         return;
     lane->flush_is_due = true;
     loop_defer(lane->service->loop, on_flush, lane);

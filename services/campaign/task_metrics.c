@@ -12,7 +12,8 @@ static void write_tasks(const struct pg_result *rows, struct arena *arena, struc
     char labels[160];
     metrics_family(out, "dialplane_campaign_tasks", "gauge",
                    "Tasks by state, of running and paused campaigns up to --metrics-campaigns; "
-                   "all others together are \"other\". The same at every instance.");
+                   "all others together are \"other\", those that are deleted and still being "
+                   "removed \"deleted\". The same at every instance.");
     for (int row = 0; row < pg_rows(rows); row++) {
         const char *campaign = pg_text(rows, row, COLUMN_CAMPAIGN, arena);
         const char *state = pg_text(rows, row, COLUMN_STATE, arena);

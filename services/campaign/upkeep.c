@@ -12,12 +12,16 @@
 #define SWEEP_MOST 500
 #define FOLD_MOST 20000
 #define SETTLE_MOST 100
+/* Tasks of deleted campaigns: a transaction, and transactions of one turn. */
+#define REMOVE_MOST 1000
+#define REMOVALS_OF_A_TURN 8
 
 struct upkeep {
     struct campaign_service *service;
     struct loop_timer *timer;
     int64_t period_us;
     struct arena *arena; /* of the statement under way; NULL: none is */
+    unsigned removals;   /* in this turn */
     bool is_stopped;
     struct upkeep_figures figures;
 };
@@ -27,6 +31,7 @@ static void on_swept(void *context, const struct pg_outcome *outcome);
 static void on_settled(void *context, const struct pg_outcome *outcome);
 static void on_completed(void *context, const struct pg_outcome *outcome);
 static void on_folded(void *context, const struct pg_outcome *outcome);
+static void on_removed(void *context, const struct pg_outcome *outcome);
 
 static void run(struct upkeep *upkeep, const struct pg_statement *statement, int64_t most,
                 pg_callback *callback)
@@ -40,7 +45,7 @@ static void run(struct upkeep *upkeep, const struct pg_statement *statement, int
         return;
     if (most)
         pg_param_int64(&params, most);
-    pg_write(upkeep->service->pool, NULL, statement, &params, callback, upkeep);
+    pg_write(upkeep->service->pool, &pg_service, statement, &params, callback, upkeep);
 }
 
 /* The statement has ended; false when it failed (pg has logged why). */
@@ -113,8 +118,27 @@ static void on_folded(void *context, const struct pg_outcome *outcome)
 {
     struct upkeep *upkeep = context;
 
-    if (has_ended(upkeep, outcome) && pg_int64(outcome->result, 0, 0) == FOLD_MOST)
+    if (!has_ended(upkeep, outcome))
+        return;
+    if (pg_int64(outcome->result, 0, 0) == FOLD_MOST) {
         run(upkeep, &sql_fold_counts, FOLD_MOST, on_folded);
+        return;
+    }
+    upkeep->removals = 0;
+    run(upkeep, &sql_remove_deleted_tasks, REMOVE_MOST, on_removed);
+}
+
+/* A campaign of millions goes over many turns, so that leases do not wait for it. */
+static void on_removed(void *context, const struct pg_outcome *outcome)
+{
+    enum { COLUMN_TASKS, COLUMN_MORE };
+    struct upkeep *upkeep = context;
+
+    if (!has_ended(upkeep, outcome))
+        return;
+    upkeep->figures.removed += (uint64_t)pg_int64(outcome->result, 0, COLUMN_TASKS);
+    if (pg_bool(outcome->result, 0, COLUMN_MORE) && ++upkeep->removals < REMOVALS_OF_A_TURN)
+        run(upkeep, &sql_remove_deleted_tasks, REMOVE_MOST, on_removed);
 }
 
 struct upkeep *upkeep_start(struct campaign_service *service, int64_t period_us)

@@ -1,5 +1,5 @@
 /* upkeep: what has to happen without anybody asking: leases that have run out, counts to fold,
- * campaigns that have ended. */
+ * campaigns that have ended, tasks of deleted campaigns. */
 #ifndef DIALPLANE_CAMPAIGN_UPKEEP_H
 #define DIALPLANE_CAMPAIGN_UPKEEP_H
 
@@ -16,7 +16,7 @@ struct upkeep *upkeep_start(struct campaign_service *service, int64_t period_us)
 void upkeep_stop(struct upkeep *upkeep);
 
 struct upkeep_figures {
-    uint64_t refunded, unknown, settled, completed, failures;
+    uint64_t refunded, unknown, settled, completed, removed, failures;
 };
 const struct upkeep_figures *upkeep_figures(const struct upkeep *upkeep);
 

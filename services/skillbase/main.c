@@ -1,10 +1,16 @@
-/* dialplane-skillbase: companies, their API keys, skillbases and their versions. */
+/* dialplane-skillbase: companies, their API keys, skillbases and their versions, and the audit log.
+ */
+#include "audit_upkeep.h"
+#include "domain/secret_names.h"
 #include "handlers/handlers.h"
+#include "secret_settings.h"
 #include "skillbase.h"
 
 #include "service/service.h"
 
 #include "dialplane/v1/api_key.pb-c.h"
+#include "dialplane/v1/audit.pb-c.h"
+#include "dialplane/v1/file.pb-c.h"
 #include "google/protobuf/empty.pb-c.h"
 
 #include <stdlib.h>
@@ -12,6 +18,8 @@
 /* A configuration may fill a message (4 MB). Saving one has it in the arena as objects, as wire
  * bytes and as JSON, the last two once more as parameters; that does not fit the usual limit. */
 #define CONFIG_ARENA_LIMIT ((size_t)40 << 20)
+/* Twice that when it keeps secrets: what is stored is there as well, as objects. */
+#define UPDATE_ARENA_LIMIT ((size_t)80 << 20)
 
 static const struct rpc_handler handlers[] = {
     {
@@ -74,7 +82,7 @@ static const struct rpc_handler handlers[] = {
         .check = check_update_skillbase,
         .partial_field = "skillbase",
         .handle = update_skillbase,
-        .arena_limit = CONFIG_ARENA_LIMIT,
+        .arena_limit = UPDATE_ARENA_LIMIT,
     },
     {
         .path = "/dialplane.v1.SkillbaseService/DeleteSkillbase",
@@ -140,20 +148,90 @@ static const struct rpc_handler handlers[] = {
         .response = &google__protobuf__empty__descriptor,
         .handle = delete_api_key,
     },
+    {
+        .path = "/dialplane.v1.AuditService/ListAuditEntries",
+        .request = &dialplane__v1__list_audit_entries_request__descriptor,
+        .response = &dialplane__v1__list_audit_entries_response__descriptor,
+        .check = check_list_audit_entries,
+        .handle = list_audit_entries,
+    },
+    {
+        .path = "/dialplane.v1.AuditService/ExportAuditEntries",
+        .request = &dialplane__v1__export_audit_entries_request__descriptor,
+        .response = &dialplane__v1__file_piece__descriptor,
+        .handle = export_audit_entries,
+    },
+    {
+        .path = "/dialplane.v1.AuditService/ExportAuditEntryLines",
+        .request = &dialplane__v1__export_audit_entries_request__descriptor,
+        .response = &dialplane__v1__file_piece__descriptor,
+        .handle = export_audit_entry_lines,
+    },
+};
+
+static const char *secret_keys;
+static int64_t keep_audit_days;
+
+static const struct app_setting settings[] = {
+    {.name = "secret-keys",
+     .kind = APP_TEXT,
+     .own = true,
+     .default_text = SECRET_NAMES_DEFAULT,
+     .ret_value = &secret_keys,
+     .help =
+         "keys in the config of tools whose values are secrets, shown as \"***\" to all but the "
+         "agents that use them; a comma list in which * stands for anything, case, _ and - do "
+         "not count, and ! begins an exception"},
+    {.name = "keep-audit-days",
+     .kind = APP_INT,
+     .own = true,
+     .default_text = "0",
+     .minimum = 0,
+     .maximum = 36500,
+     .ret_value = &keep_audit_days,
+     .help = "days for which entries of the audit log are kept, at least 31; 0: for ever"},
 };
 
 static void *start(struct loop *loop, struct pg_pool *pool, const struct schema *schema,
                    struct err *err)
 {
-    struct skillbase_service *service = malloc(sizeof(*service));
+    struct skillbase_service *service;
 
-    if (!service) {
-        err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+    if (keep_audit_days && keep_audit_days < 31) {
+        err_set(err, ERR_INVALID_ARGUMENT, NULL,
+                "--keep-audit-days is 0 (for ever) or at least 31, not %lld",
+                (long long)keep_audit_days);
         return NULL;
     }
-    *service = (struct skillbase_service){.loop = loop, .pool = pool, .schema = schema};
-    entropy_init_system(&service->entropy);
-    return service;
+    struct err wrong = {0};
+
+    if (!secret_settings_open(secret_keys, &wrong)) {
+        err_set(err, wrong.code, NULL, "--secret-keys: %s", wrong.message);
+        return NULL;
+    }
+    service = calloc(1, sizeof(*service));
+    if (service) {
+        *service = (struct skillbase_service){.loop = loop, .pool = pool, .schema = schema};
+        entropy_init_system(&service->entropy);
+        if (!keep_audit_days)
+            return service;
+        service->audit_upkeep = audit_upkeep_start(loop, pool, keep_audit_days);
+        if (service->audit_upkeep)
+            return service;
+    }
+    free(service);
+    secret_settings_close();
+    err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
+    return NULL;
+}
+
+static void stop(void *context)
+{
+    struct skillbase_service *service = context;
+
+    audit_upkeep_stop(service->audit_upkeep);
+    secret_settings_close();
+    free(service);
 }
 
 int main(int argc, char **argv)
@@ -162,6 +240,7 @@ int main(int argc, char **argv)
         "dialplane.v1.CompanyService",
         "dialplane.v1.SkillbaseService",
         "dialplane.v1.ApiKeyService",
+        "dialplane.v1.AuditService",
         NULL,
     };
     const struct service service = {
@@ -172,8 +251,10 @@ int main(int argc, char **argv)
         .services = services,
         .handlers = handlers,
         .handler_count = sizeof(handlers) / sizeof(handlers[0]),
+        .settings = settings,
+        .setting_count = sizeof(settings) / sizeof(settings[0]),
         .start = start,
-        .stop = free,
+        .stop = stop,
     };
 
     return service_main(&service, argc, argv);

@@ -1,6 +1,9 @@
 /* Rows as messages. A configuration is stored a second time as wire bytes; those are put into the
- * answer as they are. */
+ * answer as they are, unless there is a secret in them. */
+#include "secret_settings.h"
 #include "skillbase.h"
+
+#include "domain/secrets.h"
 
 /* Field numbers of what is attached. */
 enum { COMPANY_FIELD_SETTINGS = 5, COMPANY_FIELD_LIMITS = 6, SKILLBASE_FIELD_CONFIG = 6 };
@@ -11,15 +14,53 @@ static bool out_of_memory(struct err *err)
                    "the answer does not fit the memory of one call");
 }
 
+/* `wire` with its secrets hidden; shown for as long as `hidden` lives. */
+static bool attach_hidden(struct rpc_call *call, ProtobufCMessage *message, uint32_t number,
+                          struct str wire, struct err *err)
+{
+    struct buf hidden;
+    bool attached = false;
+
+    buf_init(&hidden, 0);
+    switch (secrets_hide(secret_settings_names(), wire, &hidden)) {
+    case SECRETS_NONE:
+        attached = attach_wire(rpc_call_arena(call), message, number, 1, wire, err);
+        break;
+    case SECRETS_HIDDEN:
+        attached = attach_wire(rpc_call_arena(call), message, number, 1, buf_str(&hidden), err);
+        break;
+    case SECRETS_BROKEN:
+        if (hidden.failed)
+            out_of_memory(err);
+        else
+            err_set(err, ERR_INTERNAL, NULL, "the stored configuration cannot be read");
+        break;
+    }
+    buf_done(&hidden);
+    return attached;
+}
+
 bool attach_config(struct rpc_call *call, ProtobufCMessage *message, uint32_t number,
                    const struct pg_result *result, int row, int wire_column, int json_column,
-                   struct err *err)
+                   enum config_secrets secrets, struct err *err)
 {
-    if (!pg_is_null(result, row, wire_column))
-        return attach_wire(rpc_call_arena(call), message, number, 1,
-                           pg_str(result, row, wire_column), err);
-    return attach_json(call, message, number, 1, "dialplane.v1.SkillbaseConfig",
-                       pg_str(result, row, json_column), err);
+    struct str wire = pg_str(result, row, wire_column);
+    struct buf from_json;
+    bool attached = false;
+
+    buf_init(&from_json, 0);
+    if (pg_is_null(result, row, wire_column)) {
+        if (!wire_from_json(call, "dialplane.v1.SkillbaseConfig", pg_str(result, row, json_column),
+                            &from_json, err))
+            goto done;
+        wire = buf_str(&from_json);
+    }
+    attached = secrets == CONFIG_SECRETS_SHOWN
+                   ? attach_wire(rpc_call_arena(call), message, number, 1, wire, err)
+                   : attach_hidden(call, message, number, wire, err);
+done:
+    buf_done(&from_json);
+    return attached;
 }
 
 Dialplane__V1__Company *company_from_row(struct rpc_call *call, const struct pg_result *result,
@@ -92,7 +133,7 @@ Dialplane__V1__Skillbase *skillbase_from_row(struct rpc_call *call, const struct
         return NULL;
     }
     if (!attach_config(call, &skillbase->base, SKILLBASE_FIELD_CONFIG, result, row,
-                       SKILLBASE_CONFIG_WIRE, SKILLBASE_CONFIG, err))
+                       SKILLBASE_CONFIG_WIRE, SKILLBASE_CONFIG, CONFIG_SECRETS_HIDDEN, err))
         return NULL;
     return skillbase;
 }

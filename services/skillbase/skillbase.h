@@ -18,6 +18,7 @@
 #define COMPANIES_SCOPE "companies"
 #define SKILLBASES_SCOPE "skillbases"
 #define VERSIONS_SCOPE "skillbase_versions"
+#define AUDIT_SCOPE "audit/" /* and the company's id */
 
 /* What rpc_call_context() gives. */
 struct skillbase_service {
@@ -25,6 +26,7 @@ struct skillbase_service {
     struct pg_pool *pool;
     const struct schema *schema;
     struct entropy entropy;
+    struct audit_upkeep *audit_upkeep; /* NULL: entries are kept for ever */
 };
 
 /* ---- Rows as messages; columns as get_company.sql and get_skillbase.sql have them ---- */
@@ -66,11 +68,15 @@ Dialplane__V1__Company *company_from_row(struct rpc_call *call, const struct pg_
                                          int row, struct err *err);
 Dialplane__V1__Skillbase *skillbase_from_row(struct rpc_call *call, const struct pg_result *result,
                                              int row, struct err *err);
-/* Attaches a configuration as field `number` of `message`, from the columns config_wire and config.
+/* Whether the secrets of a configuration are shown: to the agent that uses them, and to nobody
+ * else.
  */
+enum config_secrets { CONFIG_SECRETS_HIDDEN, CONFIG_SECRETS_SHOWN };
+/* Attaches a configuration as field `number` of `message`, from the columns config_wire and config.
+ * The one way out for configurations. */
 bool attach_config(struct rpc_call *call, ProtobufCMessage *message, uint32_t number,
                    const struct pg_result *result, int row, int wire_column, int json_column,
-                   struct err *err);
+                   enum config_secrets secrets, struct err *err);
 
 /* company_from_row() or skillbase_from_row() of the only row, sent as the answer. */
 void reply_company(struct rpc_call *call, const struct pg_result *result);

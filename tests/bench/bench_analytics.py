@@ -4,8 +4,8 @@
     bench_analytics.py [--calls 10000000] [--seed 1] [--seconds 8] [--requests 1000]
 
 Prints the figures of the issue with their limits, and exits 1 when one is missed. Ingest runs on a durable PostgreSQL (fsync on). The calls of the large set are
-made in SQL from the seed, with their figures and without turns, which no figure and no page reads; ten million take about 10 GB below DIALPLANE_BENCH_DIR
-(default /tmp), which are removed at the end. Everything shares this machine's cores: database, service and clients."""
+made in SQL from the seed (analytics_data.py), each with two turns; ten million take about 20 GB below DIALPLANE_BENCH_DIR (default /tmp), which are removed at
+the end. Everything shares this machine's cores: database, service and clients."""
 import argparse
 import json
 import os
@@ -21,10 +21,11 @@ import grpc
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
+from analytics_data import CAMPAIGNS, COMPANIES, DAYS, company, generate, set_up  # noqa: E402
 from private_postgres import PrivatePostgres  # noqa: E402
 
 BUILD = ROOT / "build" / os.environ.get("DIALPLANE_PRESET", "release")
-SMALL, DAYS, COMPANIES, CAMPAIGNS, TURNS, PAGE = 100_000, 30, 20, 5, 12, 10_000
+SMALL, TURNS, PAGE = 100_000, 12, 10_000
 missed = []
 
 
@@ -41,63 +42,6 @@ class Database:
         server.sql(f"create database {name}")
         self.url = server.url.replace("/dialplane?", f"/{name}?")
         self.sql = lambda text, timeout=300: PrivatePostgres.sql(self, text, timeout)
-
-
-# --- data -------------------------------------------------------------------------------------------------------------
-
-def company(n):
-    return f"00000000-0000-7000-8000-{n:012}"
-
-
-def set_up(database):
-    database.sql(f"""
-        insert into companies (id, name, slug) select ('00000000-0000-7000-8000-' || to_char(n, 'FM000000000000'))::uuid, 'c' || n, 'c' || n from generate_series(0, {COMPANIES}) n;
-        insert into skillbases (id, company_id, name, slug, config)
-            select ('00000000-0000-7000-8001-' || to_char(n * 100 + k, 'FM000000000000'))::uuid, ('00000000-0000-7000-8000-' || to_char(n, 'FM000000000000'))::uuid, 's' || k, 's' || k, '{{}}'
-            from generate_series(0, {COMPANIES}) n, generate_series(1, {CAMPAIGNS}) k;
-        insert into campaigns (id, company_id, skillbase_id, name, status, daily_start_time, daily_end_time, timezone, days_of_week, max_concurrent_calls,
-                               calls_per_minute, max_retries, retry_delay_minutes, created_at, updated_at)
-            select replace(id::text, '-8001-', '-8002-')::uuid, company_id, id, name, 'draft', '00:00', '00:00', 'UTC', '{{1,2,3,4,5,6,7}}', 10, 10, 3, 30, now(), now() from skillbases""")
-
-
-def generate(database, count, seed):
-    """So many finished calls of the last 30 days, evenly, in order of time, with figures; hashes of number and seed are the dice."""
-    database.sql("set session_replication_role = replica; truncate calls, call_events, call_metrics, call_index, call_figures, call_figure_sums, call_latencies, call_figure_changes")
-    dice = lambda n, what: f"(hashtextextended(g::text, {seed * 1000 + what}) & 1073741823) % {n}"
-    step = 250_000
-    for first in range(0, count, step):
-        last = min(first + step, count)
-        database.sql(f"""
-            set session_replication_role = replica; set synchronous_commit = off;
-            create temp table made as
-                select (lpad(to_hex(1700000000000 + g), 12, '0') || '7000' || '8000' || lpad(to_hex({dice(1073741823, 1)}), 12, '0'))::uuid as id,
-                       date_trunc('day', now(), 'UTC') - interval '{DAYS - 1} days' + g * (interval '{DAYS} days' / {count}) as started_at,
-                       1 + {dice(COMPANIES, 2)} as c, 1 + {dice(CAMPAIGNS, 3)} as k, {dice(100, 4)} as ended, 20 + {dice(300, 5)} as seconds, {dice(20, 6)} as turns,
-                       {dice(10000000, 7)} as phone, 200 * exp({dice(10000, 8)} / 4000.0) as eou, {dice(8000, 9)} as tokens
-                from generate_series({first}, {last - 1}) g order by g;
-            insert into calls (id, company_id, skillbase_id, skillbase_version, campaign_id, phone_number, status, outcome, started_at, ended_at, last_event_at, last_seq, turn_count)
-                select id, ('00000000-0000-7000-8000-' || to_char(c, 'FM000000000000'))::uuid, ('00000000-0000-7000-8001-' || to_char(c * 100 + k, 'FM000000000000'))::uuid, 1,
-                       ('00000000-0000-7000-8002-' || to_char(c * 100 + k, 'FM000000000000'))::uuid, '+1202' || to_char(phone, 'FM0000000'),
-                       case when ended < 80 then 2 when ended < 95 then 3 else 4 end, case when ended < 40 then 'success' when ended < 60 then 'fail' when ended < 80 then 'voicemail'
-                       when ended < 90 then 'no_answer' when ended < 95 then 'busy' end, started_at, started_at + seconds * interval '1 second', started_at + seconds * interval '1 second',
-                       turns + 2, turns from made;
-            insert into call_index select id, started_at, ('00000000-0000-7000-8000-' || to_char(c, 'FM000000000000'))::uuid from made;
-            insert into call_metrics select id, started_at, eou, 0.25, seconds * 400, tokens, tokens / 10, tokens / 4, seconds * 1000, seconds * 28, tokens / 20, tokens * 4, seconds * 66,
-                       seconds * 28 + tokens / 20 + tokens * 4 + seconds * 66, decode(repeat('ab', 120), 'hex') from made""", timeout=3600)
-    database.sql("""
-        set work_mem = '256MB'; set synchronous_commit = off;
-        begin;
-        insert into call_figure_changes
-        select quarter, company_id, campaign_id, skillbase_id, skillbase_version, status, outcome, count(*), sum(measured), sum(duration_ms), sum(turns), count(avg_eou_latency),
-               sum(avg_eou_latency), sum(interruption_rate), sum(cost_stt), sum(cost_llm), sum(cost_tts), sum(cost_livekit), array_agg(latency_slot(avg_eou_latency)), array_agg(1::bigint)
-        from counted_calls group by 1, 2, 3, 4, 5, 6, 7;
-        -- the lock of folding, which the service tries once a second: until it is ours
-        select pg_advisory_xact_lock(7203, 2); select fold_call_figures(2147483647);
-        truncate call_figure_changes;
-        commit""", timeout=7200)
-    for table in ("calls", "call_metrics", "call_index", "call_figures", "call_figure_sums", "call_latencies", "call_figure_changes"):
-        database.sql(f"vacuum analyze {table}", timeout=3600)
-    database.sql("checkpoint")
 
 
 # --- requests, as bytes -----------------------------------------------------------------------------------------------

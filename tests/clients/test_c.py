@@ -1,6 +1,7 @@
 """The C client against a running platform: its example, and the agent that is built on it."""
 
 import json
+import os
 import subprocess
 
 import pytest
@@ -32,4 +33,10 @@ def test_the_example_goes_the_whole_way(platform):
         pytest.skip("this example does not go the whole way yet")
     done = subprocess.run([BIN / "dialplane-example", platform.skillbase, platform.campaign, platform.analytics], text=True, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "done", done.stdout
+
+
+def test_the_example_shows_its_token(guarded):
+    done = subprocess.run([BIN / "dialplane-example", guarded.skillbase, guarded.campaign, guarded.analytics], text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False, env={**os.environ, "DIALPLANE_TOKEN": guarded.token()})
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "done", done.stdout

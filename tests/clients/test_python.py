@@ -46,6 +46,28 @@ def test_every_method_is_there(client):
             assert getattr(client, attribute).__class__.__dict__[snake].__doc__, name
 
 
+def test_a_token_is_renewed(dialplane, guarded):
+    """A token that is a function: a call that is refused for what it gave is asked again with what it gives then."""
+    given = []
+
+    def token():
+        given.append(guarded.token() if given else "a.b.c")
+        return given[-1]
+    with dialplane.Client(guarded.skillbase, guarded.campaign, guarded.analytics, token=token) as client:
+        assert client.company.list_companies(limit=1) is not None
+        assert len(given) == 2 and given[0] != given[1]
+    with dialplane.Client(guarded.skillbase, guarded.campaign, guarded.analytics, token="a.b.c") as client:
+        with pytest.raises(dialplane.Unauthenticated) as refused:
+            client.company.list_companies(limit=1)
+        assert refused.value.reason == "TOKEN_MALFORMED"
+
+
+def test_the_whole_way_with_a_token(guarded):
+    said = built.run("/usr/bin/python3", ROOT / "clients/python/example.py", "--port", guarded.port, timeout=300, PYTHONPATH=str(built.python_package()),
+                     DIALPLANE_TOKEN=guarded.token())
+    flow.check(guarded.api(), json.loads(said.splitlines()[-1]))
+
+
 def test_errors_are_typed(dialplane, client):
     with pytest.raises(dialplane.InvalidArgument) as refused:
         client.company.create_company({"name": "", "slug": "No spaces"})

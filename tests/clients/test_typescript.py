@@ -20,6 +20,11 @@ def test_the_whole_way(platform, api):
     assert (campaign["status"], campaign["completed_tasks"]) == ("completed", 2)
 
 
+def test_the_whole_way_with_a_token(guarded):
+    said = built.run("node", "dist/example.js", guarded.port, cwd=built.typescript(), timeout=300, DIALPLANE_TOKEN=guarded.token())
+    flow.check(guarded.api(), json.loads(said.splitlines()[-1]))
+
+
 def test_every_service_is_there(platform):
     """services.ts is made from the .proto files: all of them, all their methods."""
     text = (built.typescript() / "generated" / "services.ts").read_text()

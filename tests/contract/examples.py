@@ -41,7 +41,7 @@ class Tour:
         step = self.steps.setdefault(operation, {})
         value = None
         if answer.content:
-            value = answer.json() if "json" in answer.headers["content-type"] else answer.text
+            value = answer.json() if re.search(r"[/+]json\b", answer.headers["content-type"]) else answer.text
         if expected >= 400:
             step["conflict"] = value
             return value
@@ -146,6 +146,14 @@ def api_keys(tour, company):
     psql(tour.platform, f"delete from api_keys where company_id = '{company['id']}'")
 
 
+def audit(tour, company):
+    where = {"company_id": company["id"]}
+    query = {"kind": "skillbase", "action": "update"}
+    tour.do("ListAuditEntries", path=where, query=query)
+    tour.do("ExportAuditEntries", path=where, query=query)
+    tour.do("ExportAuditEntryLines", path=where, query=query)
+
+
 def prices(tour, company):
     where = {"company_id": company["id"]}
     list_of = {"stt_minute": 0.004, "llm_million_input_tokens": 0.05, "llm_million_output_tokens": 0.08, "tts_thousand_characters": 0.015,
@@ -155,6 +163,7 @@ def prices(tour, company):
         return
     now = tour.do("SetPrices", path=where, json={**list_of, "valid_from": "2026-01-01T00:00:00Z"})
     tour.do("ListPrices", path=where)
+    tour.do("ReRateCalls", path=where, json={"start_date": "2026-01-01", "end_date": "2026-01-31"})
     tour.do("DeletePrices", 409, path={**where, "id": now["id"]})
     tour.do("DeletePrices", path={**where, "id": later["id"]})
 
@@ -284,11 +293,13 @@ def problems(tour, company):
     tour.problem("415", "POST", "/api/companies", content="name=Glamour", headers={"content-type": "application/x-www-form-urlencoded"})
 
 
-def run(platform, api, document, unique=None):
-    """The whole tour; gives its steps."""
+def run(platform, api, document, unique=None, on_company=lambda company: None):
+    """The whole tour; gives its steps. on_company(company) is called when that has been made."""
     tour = Tour(platform, api, document, f"-{uuid.uuid4().hex[:12]}" if unique is None else unique)
     company = companies(tour)
+    on_company(company)
     skillbase = skillbases(tour, company)
+    audit(tour, company)
     suppressions(tour, company)
     api_keys(tour, company)
     prices(tour, company)

@@ -14,7 +14,8 @@ import websockets
 from agents import psql
 from conftest import Api, Platform, check_problem, fields, wait_until
 from reflected import Reflected
-from test_access import Issuer, bearer, watch, wrong_tokens
+from secured import Issuer, bearer
+from test_access import watch, wrong_tokens
 
 CODE = grpc.StatusCode
 KEY = re.compile(r"dpk_[0-9a-f]{16}_[A-Za-z0-9_-]{43}")

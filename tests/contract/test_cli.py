@@ -867,19 +867,6 @@ def test_install(tmp_path):
     assert subprocess.run([tmp_path / "bin" / "dialplane", "version"], capture_output=True, timeout=SECONDS, check=True).stdout.startswith(b"dialplane ")
 
 
-# --- the README ------------------------------------------------------------------------------------------------------------------------
-
-def test_the_tour_of_the_readme(cli):
-    unique = uuid.uuid4().hex[:12]
-    script = re.search(r"<!-- tour:cli -->\n```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
-    script = script.replace("glamour", unique).replace("Glamour", unique).replace("Reminders", f"R{unique}")
-    done = subprocess.run(["bash", "-c", script], text=True, capture_output=True, timeout=4 * SECONDS, cwd=ROOT,
-                          env={**cli.environment, "PATH": f"{BINARIES}:{os.environ['PATH']}"})
-    assert done.stderr == "", done.stderr
-    assert "skillbase_salon.json is valid" in done.stdout and re.search(r"^status +running$", done.stdout, re.M)
-    assert re.search(r"^rows 400, created \d{3}", done.stdout, re.M) and re.search(r"^5 of \d{3}; the next: --page-token", done.stdout, re.M)
-
-
 # --- the C client ----------------------------------------------------------------------------------------------------------------------
 
 def test_the_example_of_the_c_client(platform):

@@ -42,7 +42,7 @@ def test_the_operations_page_names_what_exists(platform):
     text = (DOCKER / "OPERATIONS.md").read_text()
     for path in re.findall(r"`((?:docker|tests|services)/[\w/.@-]+)`", text):
         assert (ROOT / path).exists(), path
-    flags = {flag for process in OURS for flag in documented.settings(process, PRESET)}
+    flags = {flag for process in [*OURS, "token", "agent"] for flag in documented.settings(process, PRESET)}
     for flag in re.findall(r"`--(?:no-)?([a-z-]+)[ `]", text):
         assert flag in flags | {"prefix", "component", "help"}, flag
     shown = "".join(page(platform, process) for process in OF)
@@ -55,7 +55,7 @@ def test_the_operations_page_names_what_exists(platform):
 def test_compose_is_about_our_images():
     targets = {rest.split(" AS ")[1] for word, rest in instructions((DOCKER / "Dockerfile").read_text()) if word == "FROM"}
     services = COMPOSE["services"]
-    assert set(OURS) | {"postgres", "redis", "prometheus", "grafana"} == set(services)
+    assert set(OURS) | {"keys", "token", "postgres", "redis", "prometheus", "grafana"} == set(services)
     for name in OURS:
         service = services[name]
         assert service["build"] == {"context": "..", "dockerfile": "docker/Dockerfile", "target": name} and name in targets
@@ -68,10 +68,27 @@ def test_compose_is_about_our_images():
         for other in service.get("depends_on", []):
             assert other in services
         for port in service.get("ports", []):
-            assert port.startswith("127.0.0.1:"), f"{name}: nothing authenticates callers yet"
+            assert port.startswith("127.0.0.1:"), f"{name}: what passes is not encrypted"
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             assert (DOCKER / source).exists() if source.startswith(".") else source in COMPOSE["volumes"], volume
+
+
+def test_callers_show_tokens():
+    """Every process asks for one; what verifies them is made before the services start, and what signs them is in no container that serves."""
+    services = COMPOSE["services"]
+    for name in OURS:
+        assert services[name]["environment"]["DIALPLANE_AUTH"] == "token"
+    for name in OURS[:3]:
+        assert services[name]["environment"]["DIALPLANE_AUTH_KEYS"] == services["keys"]["environment"]["DIALPLANE_TOKEN_KEYS"] == "/keys/token-keys.json"
+        assert services[name]["volumes"] == ["keys:/keys:ro"] and services[name]["depends_on"]["keys"] == {"condition": "service_completed_successfully"}
+    assert services["keys"]["command"] == ["--make-key"] and services["token"]["profiles"] == ["token"]
+    assert {name for name, service in services.items() if any(v.startswith("signing:") for v in service.get("volumes", []))} == {"keys", "token"}
+    program = ROOT / "build" / PRESET / "bin" / "dialplane-token"
+    helped = subprocess.run([str(program), "--help"], capture_output=True, text=True, check=True, timeout=60).stdout
+    for variable in services["keys"]["environment"]:
+        assert variable in helped
+    assert "DIALPLANE_AUTH=token" in (DOCKER / "systemd" / "dialplane.env").read_text().split()
 
 
 def test_addresses_meet():
@@ -101,7 +118,7 @@ def test_the_dockerfile_takes_what_is_there():
                 assert (ROOT / rest.split()[0]).exists(), rest
         else:
             stages[stage][word] = rest
-    for name in OURS:
+    for name in [*OURS, "token"]:
         assert stages[name]["USER"] == "65532:65532" and json.loads(stages[name]["ENTRYPOINT"]) == [f"/usr/bin/dialplane-{name}"]
         assert f"--from=build /out/usr/bin/dialplane-{name} /usr/bin/" in copied
     done = subprocess.run([str(ROOT / "dev"), "packages", "build"], capture_output=True, text=True, timeout=60)
@@ -116,7 +133,7 @@ def test_install_layout(tmp_path):
     subprocess.run(["cmake", "--install", str(ROOT / "build" / PRESET), "--prefix", str(tmp_path / "usr"), "--component", "systemd"], check=True,
                    capture_output=True, timeout=120)
     files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
-    assert {f"usr/bin/dialplane-{name}" for name in OURS} <= files
+    assert {f"usr/bin/dialplane-{name}" for name in [*OURS, "token"]} <= files
     assert {f"usr/lib/systemd/system/{unit.name}" for unit in UNITS} | {"usr/lib/systemd/system/dialplane-gateway.socket"} <= files
     assert "usr/share/dialplane/dialplane.env" in files
     for unit in UNITS:

@@ -188,6 +188,8 @@ def test_figures_are_exact_at_every_moment(platform, api, stubs):
     assert not wrong
     verify(platform)
     assert api.ok("GET", "/api/analytics/metrics", params={"company_id": company["id"], "start_date": "2026-02-20", "end_date": "2026-03-20"})["total_calls"] == 225
+    # What it left behind goes in steps; whatever is left meanwhile counts nowhere.
+    wait_until(lambda: psql(platform, "select count(*) from deleted_companies") == "0", 90, "the removal of the deleted company's calls")
     assert psql(platform, f"select (select count(*) from calls where company_id = '{doomed['id']}') + (select count(*) from call_index where company_id = '{doomed['id']}')") == "0"
     assert psql(platform, "select count(*) from call_events e where not exists (select from calls c where c.id = e.call_id)") == "0"
     wait_until(lambda: psql(platform, "select count(*) from call_figure_changes") == "0", what="all changes to be folded")

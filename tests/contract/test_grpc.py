@@ -18,7 +18,7 @@ from conftest import SKILLBASE_CONFIG, wait_until
 from reflected import Reflected, known
 
 BACKENDS = {
-    "skillbase": {"dialplane.v1.CompanyService", "dialplane.v1.SkillbaseService", "dialplane.v1.ApiKeyService"},
+    "skillbase": {"dialplane.v1.CompanyService", "dialplane.v1.SkillbaseService", "dialplane.v1.AuditService", "dialplane.v1.ApiKeyService"},
     "campaign": {"dialplane.v1.CampaignService", "dialplane.v1.DispatchService", "dialplane.v1.SuppressionService"},
     "analytics": {"dialplane.v1.AnalyticsService"},
 }
@@ -91,6 +91,7 @@ def test_each_unary_method_answers(clients, api, platform):
     assert call("CompanyService/GetCompany", id=company["id"]) == company
     assert call("CompanyService/UpdateCompany", id=company["id"], company={"description": "d"})["description"] == "d"
     assert call("CompanyService/ListCompanies", limit=1)["items"]
+    assert [item["action"] for item in call("AuditService/ListAuditEntries", company_id=company["id"])["items"]] == ["update", "create"]
 
     skillbase = call("SkillbaseService/CreateSkillbase", skillbase={
         "company_id": company["id"], "name": "n", "slug": "s", "is_published": True, "config": SKILLBASE_CONFIG})
@@ -182,6 +183,7 @@ def test_each_unary_method_answers(clients, api, platform):
     assert call("AnalyticsService/ListPrices", company_id=company["id"])["items"] == [prices]
     assert call("AnalyticsService/DeletePrices", company_id=company["id"], id=prices["id"]) == {}
     assert call("AnalyticsService/CreateWsTicket")["ticket"].startswith("dpt_")
+    assert call("AnalyticsService/ReRateCalls", **days)["rated"] == "1"
 
     assert call("CampaignService/DeleteCampaign", id=campaign["id"]) == {}
     assert call("SkillbaseService/DeleteSkillbase", id=skillbase["id"]) == {}

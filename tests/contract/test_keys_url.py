@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from conftest import PRESET, ROOT, Platform, wait_until
-from test_access import Issuer, bearer
+from secured import Issuer, bearer
 
 
 class Provider:

@@ -1,7 +1,9 @@
 """The README is true: its tours run as pasted, every file and function it names exists, every setting it lists is one."""
 
+import os
 import re
 import subprocess
+import uuid
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,28 @@ def tour(name):
     return re.search(rf"<!-- tour:{name} -->\n```\w+\n(.*?)```", README, re.S).group(1)
 
 
-def test_tour_with_curl(platform, tmp_path):
-    script = tour("curl").replace("http://localhost:8000", platform.url)
-    assert platform.url in script
+@pytest.fixture
+def checkout(guarded, tmp_path):
+    """Runs a script as somebody would in this checkout, with the platform of the tests for that of the data folder; it may leave files behind."""
     (tmp_path / "tests").symlink_to(ROOT / "tests")
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, text=True, capture_output=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
+    (tmp_path / "dev").write_text(f'#!/bin/sh\nexec "{ROOT}/dev" "$@"\n')
+    (tmp_path / "dev").chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DIALPLANE_")}
+    environment.update(DIALPLANE_DATA=guarded.data, DIALPLANE_PRESET=PRESET, XDG_CONFIG_HOME=str(tmp_path / "config"),
+                       PATH=f"{ROOT}/build/{PRESET}/bin:{os.environ['PATH']}")
+
+    def run(script, **more):
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env={**environment, **more}, text=True, capture_output=True,
+                              stdin=subprocess.DEVNULL, timeout=240)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+    return run
+
+
+def test_tour_with_curl(guarded, checkout, tmp_path):
+    script = tour("curl").replace("http://localhost:8000", guarded.url)
+    assert guarded.url in script
+    done = checkout(script)
     out = done.stdout
     assert 'unknown state \\"confirm\\"' in out and "must be between 0 and 2, got 3.5" in out
     assert re.search(r'"created":\d{3}', out), out
@@ -34,17 +52,27 @@ def test_tour_with_curl(platform, tmp_path):
     assert re.search(r"^304$", out, re.M) and '"description":"Two salons"' in out and '"code":"FAILED_PRECONDITION","reason":"ETAG_MISMATCH"' in out
     assert '"total_calls":1' in out
     assert '"completed_tasks":1' in out
+    assert '"status":401,"code":"UNAUTHENTICATED","reason":"TOKEN_MISSING"' in out and '"status":403' in out
+    assert out.rstrip().endswith("}") and '"status":404' in out.splitlines()[-1].split("{")[-1]
 
 
-def test_tour_with_python(platform, api):
-    company = api.company()
-    script = tour("python").replace('"127.0.0.1:8001"', f'"{platform.skillbase}"')
-    assert platform.skillbase in script
-    done = subprocess.run(["/usr/bin/python3", "-c", script], text=True, capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "dialplane.v1.CompanyService" in done.stdout and "dialplane.v1.SkillbaseService" in done.stdout
+def test_tour_with_python(guarded, checkout):
+    company = guarded.api().company()
+    script = tour("python").replace('"127.0.0.1:8001"', f'"{guarded.skillbase}"')
+    assert guarded.skillbase in script
+    out = checkout('/usr/bin/python3 -c "$SCRIPT"', SCRIPT=script, DIALPLANE_TOKEN=guarded.token()).stdout
+    assert "dialplane.v1.CompanyService" in out and "dialplane.v1.SkillbaseService" in out
     # ten of them by name: whichever they are, they are companies
-    assert len(re.findall(r"^[0-9a-f-]{36} ", done.stdout, re.M)) >= 1, company
+    assert len(re.findall(r"^[0-9a-f-]{36} ", out, re.M)) >= 1, company
+
+
+def test_tour_with_the_command_line(guarded, checkout):
+    unique = uuid.uuid4().hex[:12]
+    script = tour("cli").replace("glamour", unique).replace("Glamour", unique).replace("Reminders", f"R{unique}")
+    done = checkout(f"set +e\n{script}", DIALPLANE_SERVER=guarded.http)  # rows that were refused give the upload a status of its own
+    assert done.stderr == "", done.stderr
+    assert "skillbase_salon.json is valid" in done.stdout and re.search(r"^status +running$", done.stdout, re.M)
+    assert re.search(r"^rows 400, created \d{3}", done.stdout, re.M) and re.search(r"^5 of \d{3}; the next: --page-token", done.stdout, re.M)
 
 
 NAMED = re.findall(r"`([a-z0-9_/]+\.c): (\w+)`", README)

@@ -21,11 +21,17 @@ class Analytics:
     def __init__(self, stubs, postgres, *arguments):
         self.stubs, self.postgres = stubs, postgres
         self.address = f"unix:{postgres.folder}/analytics"
-        self.process = subprocess.Popen([str(ANALYTICS), "--listen", self.address, "--metrics-listen", "off", "--database-url", postgres.url, "--log-level", "error",
-                                         "--fold-period", "50ms", *arguments], stdin=subprocess.DEVNULL)
+        self.command = [str(ANALYTICS), "--listen", self.address, "--metrics-listen", "off", "--database-url", postgres.url, "--log-level", "error", "--fold-period", "50ms", *arguments]
+        self.rpc = None
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
         with grpc.insecure_channel(self.address) as channel:
             grpc.channel_ready_future(channel).result(timeout=90)
-        self.rpc = Rpc(stubs, self.address, "AnalyticsService")
+        if self.rpc:
+            self.rpc.close()
+        self.rpc = Rpc(self.stubs, self.address, "AnalyticsService")
 
     def __enter__(self):
         return self

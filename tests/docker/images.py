@@ -186,10 +186,17 @@ def check_program(stage):
     print(f"   {size:.0f} MB", flush=True)
 
 
+def check_token(stage):
+    """What compose.yaml's volumes are mounted on belongs to who writes there, and is closed to others."""
+    for name, mode in (("signing", 0o700), ("keys", 0o755)):
+        status = (stage.root / name).stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (65532, 65532, mode), f"/{name}: {status}"
+
+
 def check_gateway(stage):
     """It serves with nothing but its own files."""
     port = free_port()
-    child = start(stage, ["--listen", f"127.0.0.1:{port}"], stderr=subprocess.DEVNULL)
+    child = start(stage, ["--auth", "off", "--listen", f"127.0.0.1:{port}"], stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 60
         while True:
@@ -217,9 +224,10 @@ def main():
     began = time.monotonic()
     stages = build()
     programs = [stage for stage in stages.values() if stage.entrypoint]
-    assert [s.name for s in programs] == ["skillbase", "campaign", "analytics", "gateway"]
+    assert [s.name for s in programs] == ["token", "skillbase", "campaign", "analytics", "gateway"]
     for stage in programs:
         check_program(stage)
+    check_token(stages["token"])
     check_gateway(stages["gateway"])
     if "--keep" not in sys.argv:
         shutil.rmtree(WORK / "stages")

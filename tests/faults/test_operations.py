@@ -35,7 +35,7 @@ class Service:
         self.errors = open(tmp_path / "log", "a+", encoding="utf-8")
         self.process = subprocess.Popen(
             [str(SKILLBASE), "--listen", self.address, "--metrics-listen", "off", "--read-connections", "1", "--write-connections", "1", *flags],
-            env={"PATH": os.environ["PATH"], "DIALPLANE_DATABASE_URL": database.url, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            env={"PATH": os.environ["PATH"], "DIALPLANE_AUTH": "off", "DIALPLANE_DATABASE_URL": database.url, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=self.errors)
 
     def __enter__(self):

@@ -9,7 +9,7 @@ foreach(subject agent campaigns dispatch rules upgrade windows)
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/pg/with_postgres.sh
             /usr/bin/python3 -m pytest -q -x -p no:cacheprovider ${campaign_dir}/test_${subject}.py)
   set_tests_properties(unit/campaign_${subject} PROPERTIES TIMEOUT 300 LABELS unit
-    ENVIRONMENT "CAMPAIGN_SERVER=$<TARGET_FILE:dialplane-campaign>;PROTOSET=${CMAKE_BINARY_DIR}/proto/dialplane.protoset")
+    ENVIRONMENT "DIALPLANE_AUTH=off;CAMPAIGN_SERVER=$<TARGET_FILE:dialplane-campaign>;PROTOSET=${CMAKE_BINARY_DIR}/proto/dialplane.protoset")
 endforeach()
 
 # The readers of call lists, through a program that prints what they read; the files are made by the test.

@@ -5,4 +5,4 @@ dialplane_unit_test(upstream_status SOURCES ${dir}/status_test.c LINK dialplane_
 add_test(NAME unit/upstream_gateway
   COMMAND /usr/bin/python3 -m pytest -q -x -p no:cacheprovider --rootdir ${dir} --confcutdir ${dir} ${dir})
 set_tests_properties(unit/upstream_gateway PROPERTIES TIMEOUT 600 LABELS unit
-  ENVIRONMENT "GATEWAY=$<TARGET_FILE:dialplane-gateway>;PROTOSET=${CMAKE_BINARY_DIR}/proto/dialplane.protoset;PYTHONDONTWRITEBYTECODE=1")
+  ENVIRONMENT "DIALPLANE_AUTH=off;GATEWAY=$<TARGET_FILE:dialplane-gateway>;PROTOSET=${CMAKE_BINARY_DIR}/proto/dialplane.protoset;PYTHONDONTWRITEBYTECODE=1")

@@ -24,6 +24,8 @@ void list_prices(struct rpc_call *call, const void *request);
 void check_set_prices(const void *request, struct violations *violations);
 void set_prices(struct rpc_call *call, const void *request);
 void delete_prices(struct rpc_call *call, const void *request);
+void check_re_rate_calls(const void *request, struct violations *violations);
+void re_rate_calls(struct rpc_call *call, const void *request);
 void watch_call(struct rpc_call *call, const void *request);
 void check_watch_live(const void *request, struct violations *violations);
 void watch_live(struct rpc_call *call, const void *request);

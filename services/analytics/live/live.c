@@ -213,7 +213,7 @@ static void start_load(struct entry *entry)
     struct pg_params params = {.arena = entry->load_arena};
     pg_param_null(&params);
     pg_param_text(&params, entry->watched.call_id);
-    pg_read(entry->live->pool, NULL, &sql_get_call, &params, on_row, entry);
+    pg_read(entry->live->pool, &pg_service, &sql_get_call, &params, on_row, entry);
 }
 
 /* Ends a load; true when the entry is still there. */
@@ -284,7 +284,7 @@ static void load_events(struct entry *entry)
     uint64_t known = entry->watched.last_seq;
     pg_param_int64(&params, known > 0 ? (int64_t)known - 1 : 0);
     pg_param_int64(&params, LOAD_EVENTS);
-    pg_read(entry->live->pool, NULL, &sql_list_call_events, &params, on_events, entry);
+    pg_read(entry->live->pool, &pg_service, &sql_list_call_events, &params, on_events, entry);
 }
 
 /* Applies a serialized event if it is the next one; false when memory is short or the bytes are no

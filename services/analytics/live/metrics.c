@@ -31,6 +31,22 @@ struct database_metrics *active_calls_new(struct loop *loop, struct pg_pool *poo
     return database_metrics_new(loop, pool, &sql_count_active_calls, ACTIVE_DAYS, write_active);
 }
 
+static void write_removal(const struct pg_result *rows, struct arena *arena, struct buf *out)
+{
+    (void)arena;
+    one(out, "dialplane_companies_to_remove", "gauge",
+        "Deleted companies of which something is left. The same at every instance.",
+        pg_rows(rows) ? (double)pg_int64(rows, 0, 0) : 0);
+    one(out, "dialplane_calls_to_remove", "gauge",
+        "Calls of deleted companies that are left. The same at every instance.",
+        pg_rows(rows) ? (double)pg_int64(rows, 0, 1) : 0);
+}
+
+struct database_metrics *calls_to_remove_new(struct loop *loop, struct pg_pool *pool)
+{
+    return database_metrics_new(loop, pool, &sql_count_calls_to_remove, 0, write_removal);
+}
+
 static void collect_ends(struct buf *out, const struct live_stats *stats)
 {
     char labels[40];
@@ -52,6 +68,7 @@ void collect_live(struct buf *out, const struct analytics_service *service)
     bus_stats(live_bus(service->live), &bus);
     live_stats(service->live, &live);
     database_metrics_collect(service->active_calls, out);
+    database_metrics_collect(service->calls_to_remove, out);
     collect_ends(out, &live);
     one(out, "dialplane_live_scopes", "gauge",
         "Companies, campaigns and skillbases whose live figures are watched.", scopes.scopes);

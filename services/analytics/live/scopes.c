@@ -266,7 +266,7 @@ static void compute(struct scope *scope)
     pg_param_text(&params, scope->id);
     scope->is_reading = true;
     scope->pins++;
-    pg_read(scope->scopes->pool, NULL, &sql_get_live_figures, &params, on_figures, scope);
+    pg_read(scope->scopes->pool, &pg_service, &sql_get_live_figures, &params, on_figures, scope);
 }
 
 static void on_second(void *context)

@@ -67,7 +67,7 @@ static void read_chunk(struct watcher *watcher)
     pg_param_int64(&params, (int64_t)watcher->cursor);
     pg_param_int64(&params, CATCH_UP_EVENTS);
     watcher->is_reading = true;
-    pg_read(entry->live->pool, NULL, &sql_list_call_events, &params, on_chunk, watcher);
+    pg_read(entry->live->pool, &pg_service, &sql_list_call_events, &params, on_chunk, watcher);
 }
 
 static void on_chunk(void *context, const struct pg_outcome *outcome)

@@ -7,7 +7,7 @@ SELECT p.started_at, p.id,
              to_char(p.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), to_char(p.ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
              m.avg_eou_latency::text, (m.cost_total / 1000000.0)::numeric(20, 6)::text] AS cells
 FROM (
-    SELECT * FROM calls
+    SELECT * FROM present_calls
     WHERE ($1::uuid IS NULL OR company_id = $1::uuid)
       AND ($2::uuid IS NULL OR company_id = $2::uuid)
       AND ($3::uuid IS NULL OR skillbase_id = $3::uuid)
@@ -16,8 +16,8 @@ FROM (
       AND ($6::smallint IS NULL OR status = $6::smallint)
       AND ($7::date IS NULL OR started_at >= $7::date::timestamp AT TIME ZONE 'UTC')
       AND ($8::date IS NULL OR started_at < ($8::date + 1)::timestamp AT TIME ZONE 'UTC')
-      AND started_at <= coalesce($9::timestamptz, 'infinity')
-      AND (started_at, id) < (coalesce($9::timestamptz, 'infinity'), coalesce($10::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+      AND started_at <= least($9::timestamptz, 'infinity')
+      AND (started_at, id) < (least($9::timestamptz, 'infinity'), least($10::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
     ORDER BY started_at DESC, id DESC
     LIMIT 1000) p
     LEFT JOIN call_metrics m ON m.call_id = p.id AND m.started_at = p.started_at

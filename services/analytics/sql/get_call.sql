@@ -5,7 +5,7 @@ SELECT c.id, c.company_id, s.id AS skillbase_id, c.skillbase_version, k.id AS ca
        c.turn_count, c.status, c.started_at, c.ended_at, c.last_seq, m.figures, m.cost_stt, m.cost_llm, m.cost_tts, m.cost_livekit, m.cost_total,
        l.stt_minute, l.llm_million_input_tokens, l.llm_million_output_tokens, l.tts_thousand_characters, l.livekit_minute
 FROM call_index i
-JOIN calls c ON c.id = i.call_id AND c.started_at = i.started_at
+JOIN present_calls c ON c.id = i.call_id AND c.started_at = i.started_at
 LEFT JOIN call_metrics m ON m.call_id = i.call_id AND m.started_at = i.started_at
 LEFT JOIN skillbases s ON s.id = c.skillbase_id
 LEFT JOIN campaigns k ON k.id = c.campaign_id

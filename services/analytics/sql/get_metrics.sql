@@ -12,7 +12,7 @@ WITH who AS MATERIALIZED (
 ), period AS MATERIALIZED (
     SELECT first_day::timestamp AT TIME ZONE 'UTC' AS begins, (last_day + 1)::timestamp AT TIME ZONE 'UTC' AS ends FROM bounds
 ), changes AS MATERIALIZED (
-    SELECT f.* FROM call_figure_changes f
+    SELECT f.* FROM present_changes f
     WHERE f.quarter >= (SELECT begins FROM period) AND f.quarter < (SELECT ends FROM period)
       AND ($1::uuid IS NULL OR f.company_id = $1::uuid)
       AND ($2::uuid IS NULL OR f.company_id = $2::uuid)
@@ -27,7 +27,7 @@ WITH who AS MATERIALIZED (
            sum(cost_livekit)::bigint AS cost_livekit
     FROM (
         SELECT status, outcome, calls, measured, duration_ms, turns, eou_calls, eou_sum, interruption_sum, cost_stt, cost_llm, cost_tts, cost_livekit
-        FROM call_figure_sums f
+        FROM present_sums f
         WHERE f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.minutes = 1440
           AND f.bucket >= (SELECT begins FROM period) AND f.bucket < (SELECT ends FROM period)
           AND ($1::uuid IS NULL OR f.company_id = $1::uuid)
@@ -40,13 +40,13 @@ WITH who AS MATERIALIZED (
     GROUP BY 1, 2 HAVING sum(calls) <> 0 OR sum(measured) <> 0
 ), slots AS (
     SELECT slot, sum(n) AS n FROM (
-        SELECT u.slot, u.n FROM call_latencies f CROSS JOIN LATERAL unnest(f.slots, f.counts) AS u(slot, n)
+        SELECT u.slot, u.n FROM present_latencies f CROSS JOIN LATERAL unnest(f.slots, f.counts) AS u(slot, n)
         WHERE f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.status = 0 AND $5::text IS NULL AND $6::smallint IS NULL
           AND f.day >= (SELECT begins FROM period) AND f.day < (SELECT ends FROM period)
           AND ($1::uuid IS NULL OR f.company_id = $1::uuid)
       AND ($2::uuid IS NULL OR f.company_id = $2::uuid)
         UNION ALL
-        SELECT u.slot, u.n FROM call_latencies f CROSS JOIN LATERAL unnest(f.slots, f.counts) AS u(slot, n)
+        SELECT u.slot, u.n FROM present_latencies f CROSS JOIN LATERAL unnest(f.slots, f.counts) AS u(slot, n)
         WHERE f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.status <> 0 AND ($5::text IS NOT NULL OR $6::smallint IS NOT NULL)
           AND f.day >= (SELECT begins FROM period) AND f.day < (SELECT ends FROM period)
           AND ($1::uuid IS NULL OR f.company_id = $1::uuid)

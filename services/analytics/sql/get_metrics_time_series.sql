@@ -29,7 +29,7 @@ WITH who AS MATERIALIZED (
            sum(cost_stt + cost_llm + cost_tts + cost_livekit)::bigint AS total_cost
     FROM (
         SELECT bucket AS at, status, outcome, calls, measured, duration_ms, turns, eou_calls, eou_sum, interruption_sum, cost_stt, cost_llm, cost_tts, cost_livekit
-        FROM call_figure_sums f
+        FROM present_sums f
         WHERE (SELECT by_hours FROM grid) AND f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.minutes = (SELECT minutes FROM grid)
           AND f.bucket >= (SELECT begins FROM period) AND f.bucket < (SELECT ends FROM period)
           AND ($1::uuid IS NULL OR f.company_id = $1::uuid)
@@ -38,7 +38,7 @@ WITH who AS MATERIALIZED (
       AND ($6::smallint IS NULL OR f.status = $6::smallint)
         UNION ALL
         SELECT quarter, status, outcome, calls, measured, duration_ms, turns, eou_calls, eou_sum, interruption_sum, cost_stt, cost_llm, cost_tts, cost_livekit
-        FROM call_figures f
+        FROM present_figures f
         WHERE NOT (SELECT by_hours FROM grid)
           AND f.quarter >= (SELECT begins FROM period) AND f.quarter < (SELECT ends FROM period)
           AND ($1::uuid IS NULL OR f.company_id = $1::uuid)
@@ -49,7 +49,7 @@ WITH who AS MATERIALIZED (
       AND ($6::smallint IS NULL OR f.status = $6::smallint)
         UNION ALL
         SELECT quarter, status, outcome, calls, measured, duration_ms, turns, eou_calls, eou_sum, interruption_sum, cost_stt, cost_llm, cost_tts, cost_livekit
-        FROM call_figure_changes f
+        FROM present_changes f
         WHERE f.quarter >= (SELECT begins FROM period) AND f.quarter < (SELECT ends FROM period)
           AND ($1::uuid IS NULL OR f.company_id = $1::uuid)
       AND ($2::uuid IS NULL OR f.company_id = $2::uuid)

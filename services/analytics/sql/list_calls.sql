@@ -5,7 +5,7 @@
 -- the plan for unknown values costs more. One comparison of rows bounds each stretch, because that is where an index scan begins.
 WITH page AS MATERIALIZED (
     SELECT c.started_at, c.id FROM unnest($9::timestamptz[]) WITH ORDINALITY AS h(at, i) CROSS JOIN LATERAL (
-        SELECT c.started_at, c.id FROM calls c
+        SELECT c.started_at, c.id FROM present_calls c
         WHERE c.started_at >= h.at AND c.started_at >= $7::timestamptz AND c.started_at < $8::timestamptz
           AND ($1::uuid IS NULL OR c.company_id = $1::uuid)
           AND ($2::uuid IS NULL OR c.company_id = $2::uuid)

@@ -3,7 +3,7 @@
 -- matches are counted
 -- The figures know no numbers, so the total is counted, up to a limit. The last column is the total, and there is always a row.
 WITH page AS MATERIALIZED (
-    SELECT c.* FROM calls c
+    SELECT c.* FROM present_calls c
     WHERE c.phone_number = $9::text
       AND ($1::uuid IS NULL OR c.company_id = $1::uuid)
       AND ($2::uuid IS NULL OR c.company_id = $2::uuid)
@@ -13,11 +13,11 @@ WITH page AS MATERIALIZED (
       AND ($6::smallint IS NULL OR c.status = $6::smallint)
       AND ($7::date IS NULL OR c.started_at >= $7::date::timestamp AT TIME ZONE 'UTC')
       AND ($8::date IS NULL OR c.started_at < ($8::date + 1)::timestamp AT TIME ZONE 'UTC')
-      AND (c.started_at, c.id) < (coalesce($10::timestamptz, 'infinity'), coalesce($11::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+      AND (c.started_at, c.id) < (least($10::timestamptz, 'infinity'), least($11::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
     ORDER BY c.started_at DESC, c.id DESC OFFSET $12::bigint LIMIT $13::bigint
 ), total AS (
     SELECT count(*) AS total FROM (
-        SELECT FROM calls c
+        SELECT FROM present_calls c
         WHERE c.phone_number = $9::text
           AND ($1::uuid IS NULL OR c.company_id = $1::uuid)
           AND ($2::uuid IS NULL OR c.company_id = $2::uuid)

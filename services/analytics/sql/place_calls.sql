@@ -14,7 +14,7 @@ WITH who AS MATERIALIZED (
            coalesce(($8::date + 1)::timestamp AT TIME ZONE 'UTC', 'infinity') AS ends
     FROM call_storage s
 ), changes AS MATERIALIZED (
-    SELECT f.quarter, sum(f.calls) AS n FROM call_figure_changes f
+    SELECT f.quarter, sum(f.calls) AS n FROM present_changes f
     WHERE f.quarter >= (SELECT begins FROM period) AND f.quarter < (SELECT ends FROM period)
       AND ($1::uuid IS NULL OR f.company_id = $1::uuid)
       AND ($2::uuid IS NULL OR f.company_id = $2::uuid)
@@ -26,7 +26,7 @@ WITH who AS MATERIALIZED (
 ), days AS MATERIALIZED (
     SELECT day, sum(n) AS n, CASE WHEN day = date_trunc('day', $9::timestamptz, 'UTC') THEN 0 ELSE sum(n) END AS known
     FROM (
-        SELECT f.bucket AS day, f.calls AS n FROM call_figure_sums f
+        SELECT f.bucket AS day, f.calls AS n FROM present_sums f
         WHERE f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.minutes = 1440
           AND f.bucket >= (SELECT begins FROM period) AND f.bucket < (SELECT ends FROM period)
           AND ($1::uuid IS NULL OR f.company_id = $1::uuid)
@@ -46,7 +46,7 @@ WITH who AS MATERIALIZED (
     SELECT hour, sum(n) AS n, CASE WHEN hour = date_trunc('hour', $9::timestamptz, 'UTC') THEN 0 ELSE sum(n) END AS known
     FROM (
         SELECT f.bucket AS hour, f.calls AS n
-        FROM near_days d JOIN call_figure_sums f ON f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.minutes = 60
+        FROM near_days d JOIN present_sums f ON f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.minutes = 60
                                                 AND f.bucket >= d.day AND f.bucket < d.day + interval '24 hours'
         WHERE ($1::uuid IS NULL OR f.company_id = $1::uuid)
       AND ($2::uuid IS NULL OR f.company_id = $2::uuid)
@@ -67,7 +67,7 @@ WITH who AS MATERIALIZED (
     SELECT quarter, sum(n) AS n, CASE WHEN quarter = quarter_of($9::timestamptz) THEN 0 ELSE sum(n) END AS known
     FROM (
         SELECT f.bucket AS quarter, f.calls AS n
-        FROM near_hours h JOIN call_figure_sums f ON f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.minutes = 15
+        FROM near_hours h JOIN present_sums f ON f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.minutes = 15
                                                  AND f.bucket >= h.hour AND f.bucket < h.hour + interval '1 hour'
         WHERE (SELECT kind FROM who) <= 1
           AND ($1::uuid IS NULL OR f.company_id = $1::uuid)

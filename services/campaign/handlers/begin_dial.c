@@ -75,7 +75,7 @@ void begin_dial(struct rpc_call *call, const void *request_)
     }
     dialplane__v1__begin_dial_response__init(&begin->response);
     begin->step = (struct step){.kind = STEP_BEGIN,
-                                .company_id = rpc_call_principal(call)->company_id,
+                                .company_id = service_scope(call),
                                 .call_id = request->call_id,
                                 .fence = request->fence};
     begin->request = (struct step_request){
@@ -152,7 +152,7 @@ void begin_dial_batch(struct rpc_call *call, const void *request_)
         dialplane__v1__begun_call__init(&batch->results[i]);
         batch->results[i].call_id = request->calls[i]->call_id;
         steps[i] = (struct step){.kind = STEP_BEGIN,
-                                 .company_id = rpc_call_principal(call)->company_id,
+                                 .company_id = service_scope(call),
                                  .call_id = request->calls[i]->call_id,
                                  .fence = request->calls[i]->fence};
     }

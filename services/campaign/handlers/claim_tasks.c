@@ -71,7 +71,7 @@ void claim_tasks(struct rpc_call *call, const void *request_)
     struct arena *arena = rpc_call_arena(call);
     struct claim_waiter *waiter = ARENA_NEW(arena, struct claim_waiter);
     const struct clock *clock = loop_clock(service->loop);
-    const char *own = rpc_call_principal(call)->company_id;
+    const char *own = service_scope(call);
     int64_t deadline_us = rpc_call_owner(call)->deadline_us;
 
     if (!waiter || !rpc_apply_defaults(service->schema, &request->base, arena)) {

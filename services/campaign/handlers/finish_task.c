@@ -8,7 +8,7 @@ static struct step step_from_request(const struct rpc_call *call,
 {
     return (struct step){
         .kind = STEP_FINISH,
-        .company_id = rpc_call_principal(call)->company_id,
+        .company_id = service_scope(call),
         .call_id = request->call_id,
         .fence = request->fence,
         .disposition = disposition_word(request->disposition),

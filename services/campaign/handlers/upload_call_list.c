@@ -202,7 +202,8 @@ static struct pg_owner asker(const struct upload *upload)
     const struct clock *clock = loop_clock(upload->service->loop);
     int64_t limit_us = clock->monotonic_us(clock) + upload->service->upload_time_us;
     const struct pg_owner *call = rpc_call_owner(upload->call);
-    struct pg_owner owner = {.deadline_us = limit_us, .trace = call->trace};
+    struct pg_owner owner = {
+        .deadline_us = limit_us, .trace = call->trace, .identity = call->identity};
 
     if (call->deadline_us && call->deadline_us < limit_us)
         owner.deadline_us = call->deadline_us;
@@ -228,6 +229,8 @@ static void begin(struct rpc_call *call, const request_message *message)
         return;
     }
     struct pg_params params = {.arena = upload->arena};
+    /* Once begun, the record is waited for, whoever leaves. */
+    struct pg_owner owner = {.identity = rpc_call_owner(call)->identity};
 
     rpc_call_set_state(call, upload);
     param_scope(&params, call);
@@ -241,7 +244,7 @@ static void begin(struct rpc_call *call, const request_message *message)
     param_interval_us(&params, service->idempotency_us);
     param_interval_us(&params, service->upload_lease_us);
     upload->is_beginning = true;
-    pg_write(service->pool, NULL, &sql_begin_upload, &params, on_begun, upload);
+    pg_write(service->pool, &owner, &sql_begin_upload, &params, on_begun, upload);
 }
 
 /* The record is ours: the file's way begins. False: it has failed. */
@@ -438,7 +441,7 @@ static void on_staged(void *context)
         .campaign_id = upload->request->campaign_id,
         .upload_id = upload->id,
         .fingerprint = upload->fingerprint_text,
-        .company_scope = rpc_call_principal(upload->call)->company_id,
+        .company_scope = service_scope(upload->call),
         .on_duplicate = upload->request->on_duplicate,
         .bytes = upload->figures.bytes,
         .figures = &upload->figures,

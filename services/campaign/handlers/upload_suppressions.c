@@ -116,12 +116,13 @@ static void begin(struct rpc_call *call, const request_message *message)
         return;
     }
     struct pg_params params = {.arena = upload->arena};
+    struct pg_owner owner = {.identity = rpc_call_owner(call)->identity};
 
     rpc_call_set_state(call, upload);
     param_scope(&params, call);
     pg_param_text(&params, upload->company_id);
     upload->is_checking = true;
-    pg_read(upload->service->pool, NULL, &sql_check_company, &params, on_checked, upload);
+    pg_read(upload->service->pool, &owner, &sql_check_company, &params, on_checked, upload);
 }
 
 static void take_piece(struct upload *upload, struct str piece)
@@ -217,6 +218,8 @@ void upload_suppressions_gone(struct rpc_call *call)
 /* ---- All rows are staged ---- */
 
 static void on_inserted(void *context, const struct pg_outcome *outcome);
+static void write_down(struct upload *upload);
+static void on_written_down(void *context, const struct pg_outcome *outcome);
 static void on_committed(void *context, const struct pg_outcome *outcome);
 
 static void insert_more(struct upload *upload)
@@ -264,6 +267,31 @@ static void on_inserted(void *context, const struct pg_outcome *outcome)
     upload->tasks += pg_int64(outcome->result, 0, COLUMN_TASKS);
     if (staged) /* a stretch without rows is the end of the table */
         insert_more(upload);
+    else
+        write_down(upload);
+}
+
+/* One entry of the audit log for all of them, in their transaction. */
+static void write_down(struct upload *upload)
+{
+    const struct call_list *list = intake_work(upload->intake)->list;
+    struct pg_params params = {.arena = upload->arena};
+
+    pg_param_text(&params, upload->company_id);
+    pg_param_int64(&params, call_list_total(list));
+    pg_param_int64(&params, upload->created);
+    pg_param_int64(&params, call_list_error_count(list));
+    pg_param_int64(&params, upload->tasks);
+    pg_session_query(intake_session(upload->intake), &sql_audit_suppressions_upload, &params,
+                     on_written_down, upload);
+}
+
+static void on_written_down(void *context, const struct pg_outcome *outcome)
+{
+    struct upload *upload = context;
+
+    if (!outcome->result)
+        fail(upload, &outcome->err);
     else
         pg_session_query(intake_session(upload->intake), &sql_commit_transaction, NULL,
                          on_committed, upload);

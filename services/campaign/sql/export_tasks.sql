@@ -11,7 +11,7 @@ FROM (
         FROM (SELECT id FROM call_tasks
               WHERE campaign_id = $1::uuid AND ($2::text IS NULL OR state = $2::text) AND ($3::text IS NULL OR outcome = $3::text)
                 AND ($4::text IS NULL OR phone_number = $4::text)
-                AND priority <= coalesce($5::smallint, 32767) AND ($5::smallint IS NULL OR priority < $5::smallint OR id > $6::uuid)
+                AND priority <= least($5::smallint, 32767::smallint) AND ($5::smallint IS NULL OR priority < $5::smallint OR id > $6::uuid)
               ORDER BY priority DESC, id LIMIT 1000) page
             JOIN call_task_details d USING (id)) p) rows
 WHERE before < 1000000

@@ -5,7 +5,7 @@ WITH page AS (
     SELECT id FROM campaigns
     WHERE ($1::uuid IS NULL OR company_id = $1::uuid) AND ($2::uuid IS NULL OR company_id = $2::uuid)
       AND ($3::uuid IS NULL OR skillbase_id = $3::uuid) AND ($4::text IS NULL OR status = $4::text)
-      AND (created_at, id) < (coalesce($5::timestamptz, 'infinity'), coalesce($6::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+      AND (created_at, id) < (least($5::timestamptz, 'infinity'), least($6::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
     ORDER BY created_at DESC, id DESC
     OFFSET $7::bigint LIMIT $8::bigint + 1
 ), total AS (

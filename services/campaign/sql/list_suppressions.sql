@@ -10,7 +10,7 @@ FROM companies o
         SELECT * FROM suppressions v
         WHERE v.company_id = o.id AND ($4::text IS NULL OR v.source = $4::text)
           AND ($3::text IS NULL OR CASE WHEN v.is_prefix THEN starts_with($3::text, v.pattern) ELSE v.pattern = $3::text END)
-          AND (v.created_at, v.id) < (coalesce($5::timestamptz, 'infinity'), coalesce($6::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+          AND (v.created_at, v.id) < (least($5::timestamptz, 'infinity'), least($6::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
         ORDER BY v.created_at DESC, v.id DESC
         OFFSET $7::bigint LIMIT $8::bigint + 1) s ON true
 WHERE o.id = $2::uuid AND ($1::uuid IS NULL OR o.id = $1::uuid)

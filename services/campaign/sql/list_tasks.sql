@@ -17,7 +17,7 @@ FROM campaigns c
             SELECT id FROM call_tasks
             WHERE campaign_id = c.id AND ($3::text IS NULL OR state = $3::text) AND ($4::text IS NULL OR outcome = $4::text)
               AND ($5::text IS NULL OR phone_number = $5::text)
-              AND priority <= coalesce($6::smallint, 32767)
+              AND priority <= least($6::smallint, 32767::smallint)
               AND ($6::smallint IS NULL OR priority < $6::smallint OR id > $7::uuid)
             ORDER BY priority DESC, id
             OFFSET $8::bigint LIMIT $9::bigint + 1) page

@@ -8,7 +8,7 @@ FROM campaigns c
         SELECT v.* FROM (
             SELECT id FROM call_list_uploads l
             WHERE l.campaign_id = c.id AND ($3::text IS NULL OR l.state = $3::text)
-              AND (l.created_at, l.id) < (coalesce($4::timestamptz, 'infinity'), coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+              AND (l.created_at, l.id) < (least($4::timestamptz, 'infinity'), least($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
             ORDER BY l.created_at DESC, l.id DESC
             OFFSET $6::bigint LIMIT $7::bigint + 1) page
         JOIN upload_details v USING (id)

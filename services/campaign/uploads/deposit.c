@@ -56,7 +56,8 @@ struct deposit *deposit_open(struct campaign_service *service, const char *uploa
                              void *context)
 {
     struct deposit *deposit = calloc(1, sizeof(*deposit));
-    struct pg_owner owner = {.deadline_us = asker->deadline_us, .trace = asker->trace};
+    struct pg_owner owner = {
+        .deadline_us = asker->deadline_us, .trace = asker->trace, .identity = asker->identity};
 
     if (!deposit)
         return NULL;

@@ -68,11 +68,11 @@ struct intake *intake_open(struct campaign_service *service, const struct upload
     intake->is_busy = true;
     /* A COPY lasts as long as its data come: without a deadline it would have that of a statement.
      */
-    struct pg_owner owner = {.deadline_us = clock->monotonic_us(clock) + service->upload_time_us};
-    if (asker && asker->deadline_us)
+    struct pg_owner owner = {.deadline_us = clock->monotonic_us(clock) + service->upload_time_us,
+                             .trace = asker->trace,
+                             .identity = asker->identity};
+    if (asker->deadline_us)
         owner.deadline_us = asker->deadline_us;
-    if (asker)
-        owner.trace = asker->trace;
 
     pg_session_open(service->pool, &owner, on_session, intake);
     return intake;

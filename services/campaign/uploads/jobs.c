@@ -113,7 +113,7 @@ static void on_ready(void *context)
     }
     pg_param_text(&params, job->upload_id);
     pg_param_int64(&params, job->number++);
-    pg_read(job->service->pool, NULL, &sql_get_upload_chunk, &params, on_chunk, job);
+    pg_read(job->service->pool, &pg_service, &sql_get_upload_chunk, &params, on_chunk, job);
 }
 
 static void on_chunk(void *context, const struct pg_outcome *outcome)
@@ -230,8 +230,8 @@ static void on_taken(void *context, const struct pg_outcome *outcome)
         return; /* its lease runs out */
     jobs->running++;
     LIST_INSERT_HEAD(&jobs->list, job, link);
-    job->intake =
-        intake_open(job->service, &job->how.options, NULL, &intake_handler, job, job->arena, &err);
+    job->intake = intake_open(job->service, &job->how.options, &pg_service, &intake_handler, job,
+                              job->arena, &err);
     if (!job->intake)
         on_failed(job, &err);
     else
@@ -249,7 +249,7 @@ static void take(struct jobs *jobs)
     if (!params.arena)
         return;
     param_interval_us(&params, jobs->service->upload_lease_us);
-    pg_write(jobs->service->pool, NULL, &sql_take_upload, &params, on_taken, jobs);
+    pg_write(jobs->service->pool, &pg_service, &sql_take_upload, &params, on_taken, jobs);
 }
 
 static void on_swept(void *context, const struct pg_outcome *outcome)
@@ -281,7 +281,7 @@ static void on_tick(void *context)
     if (!params.arena)
         return;
     pg_param_int64(&params, ATTEMPTS_MOST);
-    pg_write(jobs->service->pool, NULL, &sql_sweep_uploads, &params, on_swept, jobs);
+    pg_write(jobs->service->pool, &pg_service, &sql_sweep_uploads, &params, on_swept, jobs);
 }
 
 struct jobs *jobs_start(struct campaign_service *service, unsigned most)

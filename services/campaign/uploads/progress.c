@@ -68,7 +68,8 @@ static void on_tick(void *context)
     pg_param_text(&params, figures->charset);
     pg_param_text(&params, figures->sheet);
     param_interval_us(&params, progress->service->upload_lease_us);
-    pg_write(progress->service->pool, NULL, &sql_report_upload, &params, on_reported, progress);
+    pg_write(progress->service->pool, &pg_service, &sql_report_upload, &params, on_reported,
+             progress);
 }
 
 struct progress *progress_start(struct campaign_service *service, const char *upload_id,
@@ -131,5 +132,5 @@ void upload_record_failure(struct campaign_service *service, const char *upload_
     pg_param_text(&params, upload_id);
     pg_param_int64(&params, attempt);
     pg_param_text(&params, why);
-    pg_write(service->pool, NULL, &sql_fail_upload, &params, on_recorded, failure);
+    pg_write(service->pool, &pg_service, &sql_fail_upload, &params, on_recorded, failure);
 }

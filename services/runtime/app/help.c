@@ -48,7 +48,7 @@ static void print_wrapped(FILE *out, const char *text)
 
 static void print_setting(FILE *out, const char *process, const struct app_setting *setting)
 {
-    char variable[80], tail[400];
+    char variable[80], tail[1200];
     app_variable_name(process, setting, variable, sizeof(variable));
     fprintf(out, "  --%s%s%s\n", setting->kind == APP_BOOL ? "[no-]" : "", setting->name,
             placeholder(setting));

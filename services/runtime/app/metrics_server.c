@@ -3,6 +3,7 @@
  * network comes, and limits on time, headers and bodies are set. */
 #include "app/app.h"
 
+#include "app/exposure.h"
 #include "base/log.h"
 
 #include <arpa/inet.h>
@@ -84,17 +85,6 @@ static bool split(const char *listen, char *host, size_t host_size, uint16_t *re
     return true;
 }
 
-static bool is_loopback(const char *host)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (strcmp(host, "localhost") == 0)
-        return true;
-    if (inet_pton(AF_INET, host, &v4) == 1)
-        return (ntohl(v4.s_addr) >> 24) == 127;
-    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-}
-
 static int port_of(evutil_socket_t fd)
 {
     struct sockaddr_storage address;
@@ -122,10 +112,10 @@ struct app_metrics_server *app_metrics_start(struct loop *loop, const char *list
                 listen);
         return NULL;
     }
-    if (!is_loopback(host) && !allow_insecure) {
+    if (!exposure_is_local(listen) && !allow_insecure) {
         err_set(err, ERR_INVALID_ARGUMENT, NULL,
-                "will not serve metrics on %s: without authentication only loopback is safe "
-                "(--allow-insecure overrides)",
+                "will not serve metrics on %s: they ask nobody who they are, so only loopback is "
+                "safe (--allow-insecure overrides)",
                 listen);
         return NULL;
     }

@@ -69,9 +69,10 @@ void account_finished(const struct unit *unit, const PGresult *result)
 
 size_t pg_pool_statements(const struct pg_pool *pool, struct pg_statement_stats *out, size_t limit)
 {
-    size_t count = pool->statements.count < limit ? pool->statements.count : limit;
+    size_t count = 0;
 
-    if (count)
-        memcpy(out, pool->statements.stats, count * sizeof(*out));
+    for (size_t slot = 0; slot < pool->statements.count && count < limit; slot++)
+        if (!identity_is_slot(pool, slot)) /* goes with others, and is no unit */
+            out[count++] = pool->statements.stats[slot];
     return count;
 }

@@ -24,8 +24,9 @@ void connection_init(struct connection *connection, struct pg_pool *pool, enum c
     connection->pool = pool;
     connection->kind = kind;
     connection->state = CONNECTION_CLOSED;
-    /* A batch's most: a timeout and its Sync, PREPARE and query of each unit, the Sync. */
-    connection->step_capacity = 2 * pool->batch_limit + 4;
+    /* A batch's most: a timeout and its Sync, the PREPAREs of both statements of identity.c;
+     * identity, PREPARE and query of each unit; the Sync. */
+    connection->step_capacity = 3 * pool->batch_limit + 6;
     connection->steps = xcalloc(connection->step_capacity, sizeof(*connection->steps));
 }
 
@@ -50,8 +51,9 @@ static void connection_close(struct connection *connection)
     connection->generation++;
     connection->state = CONNECTION_CLOSED;
     if (connection->prepared_count)
-        memset(connection->prepared, PREPARED_NO, connection->prepared_count);
+        memset(connection->prepared, PREPARED_NO, connection->prepared_count * PG_AUTHORITIES);
     connection->timeout_ms = 0;
+    connection->identity.is_known = false;
     connection->in_transaction = false;
     connection->stale = false;
     connection->sent = connection->runs_slow = false;
@@ -287,14 +289,17 @@ static void connection_set_up(struct connection *connection)
     snprintf(timeout, sizeof(timeout), "%u", connection->pool->statement_timeout_ms);
     /* Batches of reads are repeated and thrown together: a statement that writes does not belong
      * there, and is told so. */
-    const char *values[] = {timeout, connection->kind == CONNECTION_READ ? "on" : "off"};
+    const char *values[] = {timeout, connection->kind == CONNECTION_READ ? "on" : "off",
+                            identity_role(connection->pool, PG_AS_COMPANY)};
     batch_begin(connection);
     if (!batch_add_internal(connection,
                             "SELECT set_config('TimeZone', 'UTC', false),"
                             " set_config('DateStyle', 'ISO', false),"
                             " set_config('statement_timeout', $1, false),"
-                            " set_config('default_transaction_read_only', $2, false)",
-                            2, values) ||
+                            " set_config('default_transaction_read_only', $2, false),"
+                            /* Of no company, until it is told which. */
+                            " set_config('role', $3, false)",
+                            3, values) ||
         !batch_send(connection)) {
         connection_lost(connection, PQerrorMessage(connection->conn));
         return;

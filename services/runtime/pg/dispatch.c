@@ -110,6 +110,31 @@ static struct unit *next_read(struct pg_pool *pool, int64_t now_us, struct unit_
     return NULL;
 }
 
+/* Puts them into the batch, those of one company behind each other: the server is told of each
+ * company once. Reads do not depend on each other's order. */
+static bool batch_add_reads(struct connection *connection, struct unit **units, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (!units[i])
+            continue;
+        const struct pg_owner *owner = &units[i]->owner;
+        for (unsigned k = i; k < count; k++) {
+            struct unit *unit = units[k];
+            if (!unit || !pg_may_share(owner, &unit->owner))
+                continue;
+            units[k] = NULL;
+            if (!batch_add_unit(connection, unit)) {
+                /* What has not been sent goes elsewhere with what has. */
+                for (unsigned rest = 0; rest < count; rest++)
+                    if (units[rest])
+                        unit_queue_push(&connection->aborted, units[rest]);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* Natural batching: whatever has queued up goes out as one batch, as long as it fits the first
  * one's timeout. */
 static bool batch_fill_reads(struct connection *connection, struct unit *before, struct unit *unit,
@@ -124,6 +149,7 @@ static bool batch_fill_reads(struct connection *connection, struct unit *before,
         unit_queue_remove(queue, before, unit);
         return batch_add_unit(connection, unit);
     }
+    struct unit **units = pool->batch;
     unsigned taken = 0;
     for (unsigned seen = 0; unit && seen < LOOK_AHEAD && taken < pool->batch_limit; seen++) {
         struct unit *next = unit->next;
@@ -133,15 +159,13 @@ static bool batch_fill_reads(struct connection *connection, struct unit *before,
         } else if (!unit->isolated && !statement_is_slow(&pool->statements, unit->slot) &&
                    timeout_suits(connection->timeout_ms, pool_needed_ms(pool, &unit->owner))) {
             unit_queue_remove(queue, before, unit);
-            if (!batch_add_unit(connection, unit))
-                return false;
-            taken++;
+            units[taken++] = unit;
         } else {
             before = unit;
         }
         unit = next;
     }
-    return true;
+    return batch_add_reads(connection, units, taken);
 }
 
 static bool batch_fill_write(struct connection *connection)

@@ -150,6 +150,7 @@ enum connection_state {
 enum step_kind {
     STEP_INTERNAL, /* our own housekeeping; its failure discards the connection */
     STEP_TIMEOUT,
+    STEP_IDENTITY, /* who asks; its failure is that of its unit, or discards the connection */
     STEP_PREPARE,
     STEP_QUERY,
     STEP_SYNC,
@@ -157,12 +158,21 @@ enum step_kind {
 
 struct step {
     enum step_kind kind;
-    bool answered;     /* its result has come; the NULL after it ends the step */
-    struct unit *unit; /* NULL once it has been answered */
-    size_t slot;       /* STEP_PREPARE */
+    bool answered;               /* its result has come; the NULL after it ends the step */
+    struct unit *unit;           /* NULL once it has been answered */
+    size_t slot;                 /* of the statement */
+    enum pg_authority authority; /* STEP_PREPARE: for which it is */
 };
 
 enum prepared_state { PREPARED_NO, PREPARED_SENT, PREPARED_YES };
+
+/* Whom the server takes the connection for. */
+struct taken_identity {
+    bool is_known;    /* false: what follows need not be true */
+    bool is_detailed; /* actor, address and request id are set: they suit one request only */
+    enum pg_authority authority;
+    char company_id[UUID_TEXT_SIZE];
+};
 
 struct connection {
     struct pg_pool *pool;
@@ -177,9 +187,10 @@ struct connection {
     int64_t began_us;    /* the batch */
     int64_t progress_us; /* when the server was last heard of, for the watchdog */
 
-    unsigned char *prepared; /* enum prepared_state by slot */
-    size_t prepared_count;
-    uint32_t timeout_ms; /* the session's statement_timeout; 0: not known */
+    unsigned char *prepared; /* enum prepared_state by slot × authority */
+    size_t prepared_count;   /* slots */
+    uint32_t timeout_ms;     /* the session's statement_timeout; 0: not known */
+    struct taken_identity identity;
     bool in_transaction; /* an explicit one, when the last batch ended */
     bool stale;          /* to be replaced when the batch has ended */
 
@@ -219,12 +230,52 @@ bool batch_add_internal(struct connection *connection, const char *sql, int coun
 /* statement_timeout, committed by a Sync of its own, so that a failing neighbour does not take it
  * back. */
 bool batch_add_timeout(struct connection *connection, uint32_t timeout_ms);
+/* Makes the following statements those of `identity`, up to the next one: an earlier failure in the
+ * batch, or its own, keeps them from running at all. unit: the one that its failure belongs to;
+ * NULL discards the connection. */
+bool batch_add_identity(struct connection *connection, const struct pg_identity *identity,
+                        struct unit *unit);
+/* The unit, after its identity where the server has another one. */
 bool batch_add_unit(struct connection *connection, struct unit *unit);
 bool batch_send(struct connection *connection);
 /* Reads the results that have come; may end the batch, lose the connection, or call back. */
 void batch_read(struct connection *connection);
 /* The batch's units that nobody has answered, in order, and its held one. */
 void batch_take_unanswered(struct connection *connection, struct unit_queue *ret_units);
+
+/* ---- who asks (identity.c) ---- */
+
+/* The server has been told already. */
+bool identity_is_taken(const struct connection *connection, const struct pg_identity *identity);
+void identity_note(struct connection *connection, const struct pg_identity *identity);
+/* The room that a copy of its strings takes, and the copy; with_details: also of those that only
+ * one request has. */
+size_t identity_size(const struct pg_identity *identity, bool with_details);
+void identity_copy(struct pg_identity *to, const struct pg_identity *from, bool with_details,
+                   char *room);
+/* False, with err, when nobody has said whose work it is. */
+bool identity_check(const struct pg_identity *identity, const char *statement, struct err *err);
+/* The statement that tells the server, from what it has been told before. */
+#define IDENTITY_PARAMETERS 5
+struct identity_switch {
+    const struct pg_statement *statement;
+    size_t slot;
+    int count;
+    const char *values[IDENTITY_PARAMETERS];
+};
+void identity_switch(const struct connection *connection, const struct pg_identity *identity,
+                     struct identity_switch *ret_switch);
+/* Whether it is one of those statements, which are nobody's units. */
+bool identity_is_slot(const struct pg_pool *pool, size_t slot);
+/* The role of an authority; "none": the login role. */
+const char *identity_role(const struct pg_pool *pool, enum pg_authority authority);
+/* roles: as in struct pg_options. */
+void identity_prepare(struct pg_pool *pool, const char *roles);
+/* The name under which a statement is prepared for an authority: the server plans anew what another
+ * role has planned, so each role has a plan of its own. */
+#define IDENTITY_NAME_SIZE 64
+const char *identity_statement_name(const char *statement, enum pg_authority authority,
+                                    char out[IDENTITY_NAME_SIZE]);
 
 /* Which statement_timeout serves work that has `needed_ms` left, quantised so that it rarely
  * changes. */
@@ -256,7 +307,10 @@ struct pg_pool {
     struct pg_session *first_waiting, *last_waiting;
     unsigned sessions_waiting;
     struct statements statements;
+    size_t identity_slot, company_slot; /* of the statements of identity.c */
+    char roles[PG_AUTHORITIES][64];     /* their names; empty: the login role */
 
+    struct unit **batch; /* room for batch_limit units, while a batch is put together */
     bool dispatch_is_due;
     bool closing;
     struct loop_timer *sweep;
@@ -310,6 +364,8 @@ struct pg_session {
     void *context;
     int64_t queued_us;
     struct err refusal;      /* of the opening */
+    bool has_identity;       /* its connection has been told whose it is */
+    char *identity_room;     /* the strings of the owner's identity */
     struct unit_queue units; /* what it has asked for and has not been sent */
     enum copy_state copy;
     const struct pg_statement *copy_statement;

@@ -77,7 +77,7 @@ static bool check(struct migrator *migrator, PGresult *result, const char *what)
     bool good = result && !result_is_error(result);
     if (!good) {
         const char *message = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
-        char text[300];
+        char text[480];
         snprintf(text, sizeof(text), "%s", message ? message : PQerrorMessage(migrator->conn));
         trim(text);
         err_set(migrator->err,
@@ -208,8 +208,20 @@ static bool migrate_locked(struct migrator *migrator)
     return good;
 }
 
-static bool migrate(const char *connection_string, const struct pg_migration *migrations,
-                    size_t count, int64_t wait_us, bool only_check, struct err *err)
+/* What migrations may ask for by current_setting(). */
+static bool set_roles(struct migrator *migrator, const char *roles)
+{
+    const char *values[] = {roles};
+    return !roles ||
+           check(migrator,
+                 PQexecParams(migrator->conn, "SELECT set_config('dialplane.roles', $1, false)", 1,
+                              NULL, values, NULL, NULL, 0),
+                 "preparing to migrate");
+}
+
+static bool migrate(const char *connection_string, const char *roles,
+                    const struct pg_migration *migrations, size_t count, int64_t wait_us,
+                    bool only_check, struct err *err)
 {
     struct migrator migrator = {NULL, migrations, count, err, only_check};
     migrator.conn = connect_within(connection_string, wait_us, err);
@@ -221,6 +233,7 @@ static bool migrate(const char *connection_string, const struct pg_migration *mi
                         "SET client_min_messages = warning; SET statement_timeout = 0;"
                         " SET lock_timeout = '" LOCK_TIMEOUT "'; SET TimeZone = 'UTC'",
                         "preparing to migrate") &&
+                set_roles(&migrator, roles) &&
                 execute(&migrator, "SELECT pg_advisory_lock(" ADVISORY_LOCK ")",
                         "waiting for another process that migrates") &&
                 migrate_locked(&migrator);
@@ -228,14 +241,15 @@ static bool migrate(const char *connection_string, const struct pg_migration *mi
     return good;
 }
 
-bool pg_migrate(const char *connection_string, const struct pg_migration *migrations, size_t count,
-                int64_t wait_us, struct err *err)
+bool pg_migrate(const char *connection_string, const char *roles,
+                const struct pg_migration *migrations, size_t count, int64_t wait_us,
+                struct err *err)
 {
-    return migrate(connection_string, migrations, count, wait_us, false, err);
+    return migrate(connection_string, roles, migrations, count, wait_us, false, err);
 }
 
 bool pg_migrate_check(const char *connection_string, const struct pg_migration *migrations,
                       size_t count, int64_t wait_us, struct err *err)
 {
-    return migrate(connection_string, migrations, count, wait_us, true, err);
+    return migrate(connection_string, NULL, migrations, count, wait_us, true, err);
 }

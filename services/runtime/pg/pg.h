@@ -24,12 +24,14 @@ struct pg_pool;
  * `sql_get_skillbase` for sql/get_skillbase.sql. Prepared on a connection at its first use there.
  */
 struct pg_statement {
-    const char *name; /* unique in the process, at most 63 bytes */
+    const char *name; /* unique in the process, at most 62 bytes */
     const char *text; /* both live as long as the pool */
 };
 
 struct pg_options {
     const char *connection_string; /* libpq URL or key=value list; never logged with its password */
+    const char *roles;             /* prefix of the roles that statements run as, see
+                                    * enum pg_authority; NULL: as the login role, whoever asks */
     unsigned read_connections;     /* 0: 2 */
     unsigned write_connections;    /* 0: 8 */
     unsigned session_connections;  /* 0: 4: most sessions at once */
@@ -136,6 +138,29 @@ struct pg_outcome {
 };
 typedef void pg_callback(void *context, const struct pg_outcome *outcome);
 
+/* As whom a statement runs: the roles of migration 0019, behind which row-level security stands. */
+enum pg_authority {
+    PG_AS_NOBODY,  /* forgotten: refused INTERNAL, and logged */
+    PG_AS_COMPANY, /* role <roles>_company: no row of another company is seen or changed */
+    PG_AS_SERVICE, /* role <roles>_service: all rows, for who works across companies and for work of
+                    * our own */
+    PG_AS_OWNER,   /* the login role, which owns the schema: what makes and drops tables */
+    PG_AUTHORITIES,
+};
+
+/* Who asks. The server is told before the statement, on the same connection, in these settings of
+ * the session, which are empty where there is nothing to say:
+ *   dialplane.company     the company to which the statement is confined
+ *   dialplane.actor, dialplane.address, dialplane.request_id     of writes and sessions only
+ * Triggers read them with current_setting('dialplane.actor', true). The strings are copied. */
+struct pg_identity {
+    enum pg_authority authority;
+    const char *company_id; /* as text; of PG_AS_COMPANY */
+    const char *actor;      /* the principal's subject; NULL: nobody, work of our own */
+    const char *address;    /* where the client is; NULL: not known */
+    const char *request_id; /* NULL: none */
+};
+
 /* Whose work it is. A unit whose owner says is_dead() is dropped while it waits (the callback gets
  * CANCELLED). */
 struct pg_owner {
@@ -143,12 +168,24 @@ struct pg_owner {
     bool (*is_dead)(const void *owner); /* may be NULL */
     const void *owner;
     struct trace_parent trace; /* the span that its statements stand below; zero: none */
+    struct pg_identity identity;
 };
+
+/* Whether one statement may serve both: it would run as the same. */
+bool pg_may_share(const struct pg_owner *one, const struct pg_owner *other);
+/* As what a statement runs that serves several such owners: as none of them in particular. */
+struct pg_identity pg_shared_identity(const struct pg_owner *one);
+
+/* Work of our own, for every company, that nobody waits for, such as upkeep. Never for a caller's
+ * request, which has rpc_call_owner(). */
+extern const struct pg_owner pg_service;
+/* Upkeep that makes or drops tables, which only their owner may. */
+extern const struct pg_owner pg_schema_owner;
 
 /* One SELECT, in a read-only session: a statement that writes or locks rows is refused by the
  * server (25006). Retried once by itself on another connection when its connection was lost or a
  * neighbour in the batch failed. The callback always comes, exactly once, never before this
- * returns. */
+ * returns. An owner of NULL is nobody. */
 void pg_read(struct pg_pool *pool, const struct pg_owner *owner,
              const struct pg_statement *statement, const struct pg_params *params,
              pg_callback *callback, void *context);
@@ -159,8 +196,8 @@ void pg_write(struct pg_pool *pool, const struct pg_owner *owner,
               pg_callback *callback, void *context);
 
 /* A connection for oneself: interactive transactions and COPY. Statements of a session run in
- * order; each callback may start the next. Whoever has it must close it; closing inside an open
- * transaction rolls back. */
+ * order, all as its owner; each callback may start the next. Whoever has it must close it; closing
+ * inside an open transaction rolls back. */
 struct pg_session;
 typedef void pg_session_callback(void *context, struct pg_session *session, const struct err *err);
 void pg_session_open(struct pg_pool *pool, const struct pg_owner *owner,
@@ -189,8 +226,10 @@ struct pg_migration {
 };
 extern const struct pg_migration dialplane_migrations[];
 extern const size_t dialplane_migration_count;
-bool pg_migrate(const char *connection_string, const struct pg_migration *migrations, size_t count,
-                int64_t wait_us, struct err *err);
+/* roles: what pg_options.roles will be, for the migration that makes them; NULL: its default. */
+bool pg_migrate(const char *connection_string, const char *roles,
+                const struct pg_migration *migrations, size_t count, int64_t wait_us,
+                struct err *err);
 /* Applies nothing: refuses a schema that is newer, different, or that lacks a migration. */
 bool pg_migrate_check(const char *connection_string, const struct pg_migration *migrations,
                       size_t count, int64_t wait_us, struct err *err);

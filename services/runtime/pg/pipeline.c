@@ -1,9 +1,10 @@
 /* Batches in libpq's pipeline mode: what goes out, and the results that come back in the same
  * order.
  *
- *   shared reads:    [timeout Sync]? (PREPARE? query) × n  Sync
- *   one write:       [timeout Sync]?  PREPARE? query       Sync
- *   session step:    the same as a write
+ *   shared reads:    [timeout Sync]? (identity? PREPARE? query) × n  Sync
+ *   one write:       [timeout Sync]?  identity? PREPARE? query       Sync
+ *   session step:    [timeout Sync]?            PREPARE? query       Sync
+ *   a new session:   [timeout Sync]?  identity                       Sync
  *
  * Everything between two Syncs is one transaction. A read is answered as its result comes. A write
  * is answered only when its Sync has been: the server says "INSERT 0 1" before it commits, and the
@@ -80,40 +81,74 @@ bool batch_add_timeout(struct connection *connection, uint32_t timeout_ms)
     return true;
 }
 
-static unsigned char *prepared_at(struct connection *connection, size_t slot)
+static unsigned char *prepared_at(struct connection *connection, size_t slot,
+                                  enum pg_authority authority)
 {
     if (slot >= connection->prepared_count) {
         size_t count = connection->pool->statements.capacity;
-        unsigned char *prepared = xcalloc(count, 1);
+        unsigned char *prepared = xcalloc(count, PG_AUTHORITIES);
         if (connection->prepared_count)
-            memcpy(prepared, connection->prepared, connection->prepared_count);
+            memcpy(prepared, connection->prepared, connection->prepared_count * PG_AUTHORITIES);
         free(connection->prepared);
         connection->prepared = prepared;
         connection->prepared_count = count;
     }
-    return &connection->prepared[slot];
+    return &connection->prepared[slot * PG_AUTHORITIES + authority];
+}
+
+/* PREPARE, where this connection has not had the statement. */
+static bool batch_add_prepare(struct connection *connection, const struct pg_statement *statement,
+                              size_t slot, enum pg_authority authority, struct unit *unit)
+{
+    unsigned char *prepared = prepared_at(connection, slot, authority);
+    char room[IDENTITY_NAME_SIZE];
+    if (*prepared != PREPARED_NO)
+        return true;
+    step_push(connection, (struct step){STEP_PREPARE, false, unit, slot, authority});
+    *prepared = PREPARED_SENT;
+    return PQsendPrepare(connection->conn,
+                         identity_statement_name(statement->name, authority, room), statement->text,
+                         0, NULL);
+}
+
+bool batch_add_identity(struct connection *connection, const struct pg_identity *identity,
+                        struct unit *unit)
+{
+    struct identity_switch to;
+    identity_switch(connection, identity, &to);
+    if (!batch_add_prepare(connection, to.statement, to.slot, PG_AS_NOBODY, unit))
+        return false;
+    step_push(connection, (struct step){STEP_IDENTITY, false, unit, to.slot, PG_AS_NOBODY});
+    identity_note(connection, identity);
+    return PQsendQueryPrepared(connection->conn, to.statement->name, to.count, to.values, NULL,
+                               NULL, 0);
+}
+
+static bool batch_fit_identity(struct connection *connection, struct unit *unit)
+{
+    return unit->kind == UNIT_SESSION || /* said at its beginning */
+           identity_is_taken(connection, &unit->owner.identity) ||
+           batch_add_identity(connection, &unit->owner.identity, unit);
 }
 
 bool batch_add_unit(struct connection *connection, struct unit *unit)
 {
     const struct pg_statement *statement = unit->statement;
-    unsigned char *prepared = prepared_at(connection, unit->slot);
+    enum pg_authority authority = unit->owner.identity.authority;
+    char room[IDENTITY_NAME_SIZE];
     /* From here the unit is the connection's, whatever fails. */
     if (unit->kind != UNIT_READ)
         connection->held = unit;
-    bool prepare = *prepared == PREPARED_NO;
-    if (prepare)
-        step_push(connection, (struct step){STEP_PREPARE, false, unit, unit->slot});
-    step_push(connection, (struct step){STEP_QUERY, false, unit, unit->slot});
-    if (prepare) {
-        if (!PQsendPrepare(connection->conn, statement->name, statement->text, 0, NULL))
-            return false;
-        *prepared = PREPARED_SENT;
-    }
+    bool is_added = batch_fit_identity(connection, unit) &&
+                    batch_add_prepare(connection, statement, unit->slot, authority, unit);
+    step_push(connection, (struct step){STEP_QUERY, false, unit, unit->slot, authority});
+    if (!is_added)
+        return false;
     connection->pool->count_statements++;
     account_sent(unit);
-    return PQsendQueryPrepared(connection->conn, statement->name, unit->count, unit->values,
-                               unit->lengths, unit->formats, 1);
+    return PQsendQueryPrepared(connection->conn,
+                               identity_statement_name(statement->name, authority, room),
+                               unit->count, unit->values, unit->lengths, unit->formats, 1);
 }
 
 bool batch_send(struct connection *connection)
@@ -193,11 +228,10 @@ static void take_query_result(struct connection *connection, struct step *step, 
         answer_read(connection, step);
 }
 
-static void take_prepare_result(struct connection *connection, struct step *step, PGresult *result)
+/* What comes before a unit's query: its failure is the unit's. */
+static void take_preliminary_result(struct step *step, PGresult *result)
 {
-    bool failed = result_is_error(result);
-    *prepared_at(connection, step->slot) = failed ? PREPARED_NO : PREPARED_YES;
-    if (failed && PQresultStatus(result) != PGRES_PIPELINE_ABORTED && step->unit) {
+    if (result_is_error(result) && PQresultStatus(result) != PGRES_PIPELINE_ABORTED && step->unit) {
         PQclear(step->unit->result);
         step->unit->result = result;
         return;
@@ -212,6 +246,8 @@ static bool take_result(struct connection *connection, struct step *step, PGresu
     bool dying =
         failed && (PQstatus(connection->conn) == CONNECTION_BAD || result_is_fatal(result));
     bool is_read = step->unit && step->unit->kind == UNIT_READ;
+    if (failed)
+        connection->identity.is_known = false; /* the rollback takes back what was set */
     if (dying && (is_read || !*result_sqlstate(result))) {
         /* Not this statement's failure but the connection's end; connection_lost() knows what to do
          * with each unit. */
@@ -222,15 +258,18 @@ static bool take_result(struct connection *connection, struct step *step, PGresu
         return false;
     }
     step->answered = true;
+    bool belongs_to_us = step->kind == STEP_INTERNAL ||
+                         (!step->unit && identity_is_slot(connection->pool, step->slot) &&
+                          (step->kind == STEP_IDENTITY || step->kind == STEP_PREPARE));
+    if (failed && belongs_to_us) {
+        char why[256];
+        snprintf(why, sizeof(why), "%s", PQresultErrorMessage(result));
+        PQclear(result);
+        connection_lost(connection, why);
+        return false;
+    }
     switch (step->kind) {
     case STEP_INTERNAL:
-        if (failed) {
-            char why[256];
-            snprintf(why, sizeof(why), "%s", PQresultErrorMessage(result));
-            PQclear(result);
-            connection_lost(connection, why);
-            return false;
-        }
         PQclear(result);
         break;
     case STEP_TIMEOUT:
@@ -239,7 +278,11 @@ static bool take_result(struct connection *connection, struct step *step, PGresu
         PQclear(result);
         break;
     case STEP_PREPARE:
-        take_prepare_result(connection, step, result);
+        *prepared_at(connection, step->slot, step->authority) = failed ? PREPARED_NO : PREPARED_YES;
+        take_preliminary_result(step, result);
+        break;
+    case STEP_IDENTITY:
+        take_preliminary_result(step, result);
         break;
     case STEP_QUERY:
         take_query_result(connection, step, result);

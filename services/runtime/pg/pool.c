@@ -31,6 +31,7 @@ struct pg_pool *pg_pool_new(struct loop *loop, const struct pg_options *options)
     size_t size = strlen(options->connection_string) + 1;
     pool->connection_string = memcpy(xcalloc(1, size), options->connection_string, size);
     pool->batch_limit = or_default(options->batch_limit, 64);
+    pool->batch = xcalloc(pool->batch_limit, sizeof(*pool->batch));
     pool->queue_limit = or_default(options->queue_limit, 4096);
     pool->queue_wait_us =
         options->queue_wait_us > 0 ? options->queue_wait_us : 5 * TIME_US_PER_SECOND;
@@ -40,6 +41,7 @@ struct pg_pool *pg_pool_new(struct loop *loop, const struct pg_options *options)
                                      ? (uint32_t)((timeout_us + 999) / 1000)
                                      : UINT32_C(86400000);
     entropy_init_system(&pool->entropy);
+    identity_prepare(pool, options->roles);
 
     const unsigned counts[CONNECTION_KINDS] = {
         or_default(options->read_connections, 2),
@@ -69,6 +71,7 @@ static void on_memory_unused(void *context)
         connection_done(&pool->connections[i]);
     statements_done(&pool->statements);
     free(pool->connections);
+    free(pool->batch);
     free(pool->connection_string);
     free(pool);
 }
@@ -142,7 +145,8 @@ bool pool_accepts(struct pg_pool *pool, struct unit *unit, const struct pg_param
     if (params && params->has_nul)
         return err_set(err, ERR_INVALID_ARGUMENT, NULL,
                        "a text contains the character U+0000, which cannot be stored");
-    if (!statements_find(&pool->statements, unit->statement, &unit->slot, err))
+    if (!identity_check(&unit->owner.identity, unit->statement->name, err) ||
+        !statements_find(&pool->statements, unit->statement, &unit->slot, err))
         return false;
     unit->pool = pool;
     return true;

@@ -11,12 +11,18 @@
 
 #include <stdlib.h>
 
+static void session_free(struct pg_session *session)
+{
+    free(session->identity_room);
+    free(session);
+}
+
 /* Nobody has the session yet, so its failure is its end. */
 static void session_fail_open(struct pg_session *session, const struct err *err)
 {
     pg_session_callback *callback = session->callback;
     void *context = session->context;
-    free(session);
+    session_free(session);
     callback(context, NULL, err);
 }
 
@@ -33,17 +39,22 @@ void pg_session_open(struct pg_pool *pool, const struct pg_owner *owner,
     struct pg_session *session = xcalloc(1, sizeof(*session));
     session->pool = pool;
     session->loop = pool->loop;
-    if (owner)
+    if (owner) {
         session->owner = *owner;
+        session->identity_room = xcalloc(1, identity_size(&owner->identity, true) + 1);
+        identity_copy(&session->owner.identity, &owner->identity, true, session->identity_room);
+    }
     session->callback = callback;
     session->context = context;
     session->queued_us = pool_now_us(pool);
-    if (pool->closing || pool->sessions_waiting >= pool->queue_limit) {
-        if (pool->closing)
-            err_set(&session->refusal, ERR_CANCELLED, NULL, "the service is stopping");
-        else
-            err_set(&session->refusal, ERR_RESOURCE_EXHAUSTED, NULL,
-                    "too much work is waiting for the database");
+    if (pool->closing)
+        err_set(&session->refusal, ERR_CANCELLED, NULL, "the service is stopping");
+    else if (pool->sessions_waiting >= pool->queue_limit)
+        err_set(&session->refusal, ERR_RESOURCE_EXHAUSTED, NULL,
+                "too much work is waiting for the database");
+    else
+        identity_check(&session->owner.identity, "session", &session->refusal);
+    if (err_is_set(&session->refusal)) {
         loop_defer(pool->loop, on_refused, session);
         return;
     }
@@ -127,6 +138,16 @@ static uint32_t copy_needed_ms(const struct pg_session *session)
     return left_ms < INT32_MAX / 2 ? (uint32_t)left_ms : INT32_MAX / 2;
 }
 
+/* Whose session it is, before its first statement and therefore outside of any transaction, alone:
+ * behind a BEGIN in the same batch a later ROLLBACK would take it back. False when the connection
+ * was lost. */
+static bool session_identify(struct pg_session *session)
+{
+    session->has_identity = true;
+    return batch_add_identity(session->connection, &session->owner.identity, NULL) &&
+           batch_send(session->connection);
+}
+
 /* Sends what is at the head of the session's queue. May call back. */
 static void session_pump(struct pg_session *session)
 {
@@ -154,6 +175,14 @@ static void session_pump(struct pg_session *session)
         return;
     }
     pool_arm_sweep(pool, SWEEP_RUNNING_US);
+    if (!session->has_identity && !identity_is_taken(connection, &session->owner.identity)) {
+        if (session_identify(session))
+            connection_flush(connection);
+        else
+            connection_lost(connection, PQerrorMessage(connection->conn));
+        return;
+    }
+    session->has_identity = true;
     if (is_copy && set_timeout) {
         /* COPY leaves pipeline mode, which must be empty for that: come back when the timeout is
          * set. */
@@ -308,5 +337,5 @@ void pg_session_close(struct pg_session *session)
     while ((unit = unit_queue_pop(&units)))
         unit_refuse_later(session->loop, unit, &err);
     PQclear(session->copy_result);
-    free(session);
+    session_free(session);
 }

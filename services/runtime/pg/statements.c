@@ -6,8 +6,9 @@
 
 #include <stdlib.h>
 
-/* PostgreSQL cuts the names of prepared statements silently beyond this. */
-#define NAME_LIMIT 63
+/* PostgreSQL cuts the names of prepared statements silently beyond 63 bytes, of which one is for
+ * identity_statement_name(). */
+#define NAME_LIMIT 62
 
 /* A batch of reads that takes longer than this makes its statements suspects: they run alone until
  * each has been quick so often in a row. The server sends the answers of a batch at its end, so one

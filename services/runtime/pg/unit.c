@@ -81,12 +81,18 @@ struct unit *unit_new(enum unit_kind kind, const struct pg_owner *owner,
                       pg_callback *callback, void *context)
 {
     size_t count = params ? (size_t)params->count : 0;
-    /* One block: the unit, then its three arrays, the widest first. */
+    /* Reads do not say who it is that reads: nothing would note it down, and neighbours of one
+     * company share what is said. Sessions have said it. */
+    bool with_details = kind == UNIT_WRITE;
+    /* One block: the unit, its three arrays, the widest first, and who asks. */
     size_t size = sizeof(struct unit) + count * (sizeof(char *) + 2 * sizeof(int));
-    struct unit *unit = xcalloc(1, size);
+    size_t identity_bytes = owner ? identity_size(&owner->identity, with_details) : 0;
+    struct unit *unit = xcalloc(1, size + identity_bytes);
     unit->kind = kind;
-    if (owner)
+    if (owner) {
         unit->owner = *owner;
+        identity_copy(&unit->owner.identity, &owner->identity, with_details, (char *)unit + size);
+    }
     unit->statement = statement;
     unit->callback = callback;
     unit->context = context;

@@ -1,6 +1,10 @@
 /* Who is asking, and whether the method is for them: the one place where roles are enforced. Which
- * rows they then see is the statements' matter: see param_scope(). */
+ * rows they then see is the statements' matter: see param_scope(), and behind it PostgreSQL's
+ * row-level security, which goes by the identity that is made here and nowhere else. */
 #include "rpc/internal.h"
+
+#include <grpc/support/alloc.h>
+#include <string.h>
 
 static const struct principal everybody = {
     .subject = "administrator",
@@ -42,12 +46,50 @@ static bool end_with_credentials(struct rpc_call *call)
     return auth_hold_begin(call->server->options.auth, &call->check.principal, &call->hold);
 }
 
+/* "ipv4:10.0.0.1:5000", "ipv6:%5B::1%5D:5000" → the address; "unix" for a socket of this machine.
+ */
+static const char *peer_address(struct rpc_call *call)
+{
+    char *peer = grpc_call_get_peer(call->core);
+    const char *from = NULL, *to = NULL;
+
+    if (peer && !strncmp(peer, "ipv4:", 5)) {
+        from = peer + 5;
+        to = strrchr(from, ':');
+    } else if (peer && !strncmp(peer, "ipv6:", 5)) {
+        from = strpbrk(peer + 5, "B["); /* of %5B, or as it is */
+        from = from ? from + 1 : NULL;
+        to = from ? from + strspn(from, "0123456789abcdefABCDEF:.") : NULL;
+    }
+    const char *address = from && to && to > from
+                              ? arena_strndup(call->arena, from, (size_t)(to - from))
+                          : peer && !strncmp(peer, "unix:", 5) ? "unix"
+                                                               : NULL;
+    gpr_free(peer);
+    return address;
+}
+
+static void identify(struct rpc_call *call)
+{
+    const struct principal *principal = &call->check.principal;
+
+    call->owner.identity = (struct pg_identity){
+        .authority = principal->company_id ? PG_AS_COMPANY : PG_AS_SERVICE,
+        .company_id = principal->company_id,
+        .actor = principal->subject,
+        .address = call->client_address ? call->client_address : peer_address(call),
+        .request_id = call->request_id,
+    };
+}
+
+/* Who it is, is known: as whom the statements run, and whether the method is for them. */
 static bool has_role(struct rpc_call *call, struct err *err)
 {
     const struct schema_method *method = call->method->schema;
     const struct principal *principal = &call->check.principal;
     char needed[80], given[80];
 
+    identify(call);
     if (principal->roles & method->roles)
         return end_with_credentials(call) || err_set(err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE,
                                                      "the server is out of memory");
@@ -75,8 +117,16 @@ enum auth_verdict rpc_access_check(struct rpc_call *call, struct err *err)
     enum auth_verdict verdict;
 
     call->check.principal = everybody;
-    if (!auth || method->built_in)
+    if (!auth && call->authentication_required) {
+        err_set(err, ERR_UNAVAILABLE, "AUTHENTICATION_OFF",
+                "this service asks nobody who they are (--auth off), the gateway in front "
+                "of it was started with --auth token: they must agree");
+        return AUTH_REFUSED;
+    }
+    if (!auth || method->built_in) {
+        identify(call);
         return AUTH_GOOD;
+    }
     call->check.arena = call->arena;
     call->check.takes_tickets =
         method->server_streaming && !method->client_streaming && !method->schema->download_type;

@@ -122,7 +122,8 @@ struct rpc_call {
     struct pg_owner owner;
     int64_t started_us;
     const char *request_id;
-    struct str authorization; /* of the metadata: only while the call begins */
+    struct str authorization;   /* of the metadata: only while the call begins */
+    const char *client_address; /* as the gateway says it; NULL: it did not */
     bool has_two_authorizations;
     struct auth_check check;   /* has the principal */
     struct auth_hold hold;     /* of a stream: what was shown is still good */
@@ -131,6 +132,7 @@ struct rpc_call {
     struct trace_span span;
     char trace_id[TRACE_ID_TEXT_SIZE];
     uint64_t received_bytes, sent_bytes; /* of messages */
+    bool authentication_required;        /* by the gateway: see rpc_access_allow() */
     bool check_only; /* see rpc.h: answered after the checks, the handler does not run */
     bool has_if_match;
     int64_t if_match_us;
@@ -148,7 +150,7 @@ struct rpc_call {
     int close_cancelled;
     bool sending;
     grpc_metadata initial[1];
-    grpc_metadata trailing[2];
+    grpc_metadata trailing[3];
     size_t trailing_count;
 
     /* Client streaming. */
@@ -222,7 +224,8 @@ const ProtobufCMessage *rpc_request_read(struct rpc_call *call, grpc_byte_buffer
 /* After AUTH_WAITS, once: the handler begins, or the call is answered with `denied`. */
 void rpc_call_admit(struct rpc_call *call, const struct err *denied);
 
-/* access.c: who is asking, and whether the method is for them. Fills the principal. Refused: err
+/* access.c: who is asking, and whether the method is for them. Fills the principal,
+ * and the identity of call->owner, as which its statements run. Refused: err
  * says UNAUTHENTICATED, PERMISSION_DENIED or UNAVAILABLE. Waits: rpc_call_admit() follows, whatever
  * becomes of the call meanwhile. */
 enum auth_verdict rpc_access_check(struct rpc_call *call, struct err *err);

@@ -2,7 +2,8 @@
  * both are looked at here. */
 #include "rpc/internal.h"
 
-#include <arpa/inet.h>
+#include "app/exposure.h"
+
 #include <errno.h>
 #include <grpc/grpc_security.h>
 #include <netdb.h>
@@ -39,17 +40,6 @@ static bool split(const char *listen, char *host, size_t host_size, char *port, 
     host[length] = '\0';
     strcpy(port, colon + 1);
     return true;
-}
-
-static bool is_loopback(const char *host)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (strcmp(host, "localhost") == 0)
-        return true;
-    if (inet_pton(AF_INET, host, &v4) == 1)
-        return (ntohl(v4.s_addr) >> 24) == 127;
-    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
 /* Core unlinks whatever is at the path; if somebody answers there, it is theirs. */
@@ -104,12 +94,14 @@ static bool listen_at(struct rpc_server *server, const char *listen, struct err 
         if (!split(listen, host, sizeof(host), port, sizeof(port)))
             return err_set(err, ERR_INVALID_ARGUMENT, NULL,
                            "cannot listen on %s: expected HOST:PORT or unix:PATH", listen);
-        if (!is_loopback(host) && !server->options.allow_insecure)
-            return err_set(err, ERR_INVALID_ARGUMENT, NULL,
-                           "will not listen on %s: without authentication only loopback and unix "
-                           "sockets are safe (--allow-insecure overrides)",
-                           listen);
     }
+    const struct exposure exposure = {
+        .address = listen,
+        .authenticates = server->options.auth != NULL,
+        .allow_insecure = server->options.allow_insecure,
+    };
+    if (!exposure_allow(&exposure, err))
+        return false;
     grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
     int port_bound = grpc_server_add_http2_port(server->core, listen, credentials);
     grpc_server_credentials_release(credentials);

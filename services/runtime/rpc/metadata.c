@@ -1,9 +1,10 @@
-/* What callers say beside the message: request id, trace, the revision they expect. Nothing else of
- * theirs is kept. */
+/* What callers say beside the message: request id, trace, where the client of the gateway is, the
+ * revision they expect. Nothing else of theirs is kept. */
 #include "rpc/internal.h"
 
 #include "base/uuid.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 /* Long enough for any id in use, short enough for a log line and a header. */
@@ -24,6 +25,21 @@ static bool is_request_id(struct str text)
             return false;
     }
     return true;
+}
+
+/* An IP address and nothing else; NULL for anything else. */
+static const char *read_address(struct arena *arena, struct str text)
+{
+    char copy[INET6_ADDRSTRLEN];
+    unsigned char bytes[sizeof(struct in6_addr)];
+
+    if (text.length == 0 || text.length >= sizeof(copy))
+        return NULL;
+    memcpy(copy, text.data, text.length);
+    copy[text.length] = '\0';
+    if (inet_pton(AF_INET, copy, bytes) != 1 && inet_pton(AF_INET6, copy, bytes) != 1)
+        return NULL;
+    return arena_strdup(arena, copy);
 }
 
 /* Every call has a trace, for its log line; whether it is recorded, the caller says, or the
@@ -66,12 +82,16 @@ void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadat
         } else if (str_equal(key, STR_LITERAL("authorization"))) {
             call->has_two_authorizations = call->authorization.data != NULL;
             call->authorization = value;
+        } else if (str_equal(key, STR_LITERAL("dialplane-client-address"))) {
+            call->client_address = read_address(call->arena, value);
         } else if (str_equal(key, STR_LITERAL("if-match"))) {
             call->has_if_match = true;
             if (!str_parse_int64(value, &call->if_match_us))
                 call->if_match_us = -1; /* matches no revision */
         } else if (str_equal(key, STR_LITERAL("check-only"))) {
             call->check_only = true;
+        } else if (str_equal(key, STR_LITERAL("authentication"))) {
+            call->authentication_required = true;
         }
     }
     if (!call->request_id)

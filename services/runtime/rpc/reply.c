@@ -1,6 +1,7 @@
 /* The end of a call: status, details, the log line and the figures. */
 #include "rpc/internal.h"
 
+#include "app/challenge.h"
 #include "base/log.h"
 
 #include <stdarg.h>
@@ -113,6 +114,9 @@ static void make_trailing(struct rpc_call *call, const struct err *err)
         snprintf(seconds, sizeof(seconds), "%u", err->retry_after_seconds);
         add_trailing(call, "retry-after", grpc_slice_from_copied_string(seconds));
     }
+    char challenge[CHALLENGE_SIZE];
+    if (challenge_format(err, challenge))
+        add_trailing(call, "www-authenticate", grpc_slice_from_copied_string(challenge));
 }
 
 void rpc_answer(struct rpc_call *call, const struct err *err, grpc_byte_buffer *response)

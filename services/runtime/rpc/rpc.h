@@ -55,8 +55,8 @@ struct rpc_handler {
 struct rpc_options {
     const char
         *listen; /* "127.0.0.1:7001" or "unix:/path", or a comma list; port 0 takes a free one */
-    bool allow_insecure;             /* else an address that is not loopback or unix is refused */
-    unsigned armed_requests;         /* 0: 64 a method */
+    bool allow_insecure;     /* plain text on addresses that are not local: app/exposure.h */
+    unsigned armed_requests; /* 0: 64 a method */
     unsigned max_concurrent_streams; /* 0: 8192 a connection; max_calls bounds them all */
     unsigned max_calls;              /* 0: 20000 in flight; more get RESOURCE_EXHAUSTED */
     unsigned max_receive_bytes;      /* 0: 4 MB a message */

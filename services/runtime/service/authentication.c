@@ -1,10 +1,10 @@
 /* Who may call: the keys of tokens from a file or a URL, and what only the database knows. */
 #include "service/internal.h"
 
+#include "app/exposure.h"
 #include "auth/key_fetch.h"
 #include "base/log.h"
 
-#include <string.h>
 #include <time.h>
 
 #define TICK_US TIME_US_PER_SECOND
@@ -78,9 +78,10 @@ bool service_auth_open(struct running *running, struct err *err)
     const struct auth_key_source source = {.context = running, .fetch = fetch};
     struct buf text;
 
-    if (strcmp(settings->auth, "off") == 0) {
+    if (!exposure_auth_is_on(settings->auth)) {
         log_event(LOG_LEVEL_WARN, "authentication_off",
-                  log_text("consequence", "whoever reaches this port may do everything"));
+                  log_text("consequence", "whoever reaches this port is the platform's "
+                                          "administrator and may do everything"));
         return true;
     }
     buf_init(&text, KEY_SET_BYTES);

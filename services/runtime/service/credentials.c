@@ -107,7 +107,10 @@ static struct pg_owner own_work(const struct credentials *credentials)
 {
     const struct clock *clock = loop_clock(credentials->loop);
 
-    return (struct pg_owner){.deadline_us = clock->monotonic_us(clock) + LOOKUP_US};
+    struct pg_owner owner = pg_service;
+
+    owner.deadline_us = clock->monotonic_us(clock) + LOOKUP_US;
+    return owner;
 }
 
 /* What is wrong with the database is not the caller's matter: 503, whatever it was. */

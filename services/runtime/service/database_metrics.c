@@ -57,7 +57,7 @@ static void read_again(struct database_metrics *metrics)
     struct pg_params params = {.arena = metrics->arena};
     pg_param_int64(&params, metrics->parameter);
     metrics->is_reading = true;
-    pg_read(metrics->pool, NULL, metrics->statement, &params, on_rows, metrics);
+    pg_read(metrics->pool, &pg_service, metrics->statement, &params, on_rows, metrics);
 }
 
 struct database_metrics *database_metrics_new(struct loop *loop, struct pg_pool *pool,

@@ -12,7 +12,7 @@
 
 void param_scope(struct pg_params *params, const struct rpc_call *call)
 {
-    pg_param_text(params, rpc_call_principal(call)->company_id);
+    pg_param_text(params, service_scope(call));
 }
 
 void param_if_match(struct pg_params *params, const struct rpc_call *call)
@@ -117,25 +117,29 @@ bool attach_wire(struct arena *arena, ProtobufCMessage *message, uint32_t number
     return true;
 }
 
-/* The same from jsonb, without making objects of it: a large Struct is many times larger as
- * objects. */
+/* Without making objects of it: a large Struct is many times larger as objects. */
+bool wire_from_json(struct rpc_call *call, const char *type, struct str json, struct buf *wire,
+                    struct err *err)
+{
+    const struct schema *schema = rpc_call_schema(call);
+    struct violations violations;
+
+    violations_init(&violations, rpc_call_arena(call), 1);
+    if (json_parse(schema, schema_find_message(schema, str_from(type)), json, NULL, wire,
+                   &violations, err) &&
+        !violations.count)
+        return true;
+    return err_set(err, ERR_INTERNAL, NULL, "the stored %s cannot be read", type);
+}
+
 bool attach_json(struct rpc_call *call, ProtobufCMessage *message, uint32_t number, unsigned most,
                  const char *type, struct str json, struct err *err)
 {
-    struct arena *arena = rpc_call_arena(call);
-    const struct schema *schema = rpc_call_schema(call);
-    struct violations violations;
     struct buf wire;
-    bool attached = false;
 
-    violations_init(&violations, arena, 1);
     buf_init(&wire, 0);
-    if (!json_parse(schema, schema_find_message(schema, str_from(type)), json, NULL, &wire,
-                    &violations, err) ||
-        violations.count)
-        err_set(err, ERR_INTERNAL, NULL, "the stored %s cannot be read", type);
-    else
-        attached = attach_wire(arena, message, number, most, buf_str(&wire), err);
+    bool attached = wire_from_json(call, type, json, &wire, err) &&
+                    attach_wire(rpc_call_arena(call), message, number, most, buf_str(&wire), err);
     buf_done(&wire);
     return attached;
 }

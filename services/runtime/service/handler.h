@@ -4,6 +4,7 @@
 #define DIALPLANE_SERVICE_HANDLER_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "pg/pg.h"
@@ -14,6 +15,7 @@
 /* ---- Parameters ---- */
 
 /* The company of who asks, NULL for who may see all: the scope of every statement. */
+const char *service_scope(const struct rpc_call *call);
 void param_scope(struct pg_params *params, const struct rpc_call *call);
 /* The revision of if-match, NULL when the client sent none. */
 void param_if_match(struct pg_params *params, const struct rpc_call *call);
@@ -38,7 +40,10 @@ timestamp_from_column(struct arena *arena, const struct pg_result *result, int r
  * said at the first. */
 bool attach_wire(struct arena *arena, ProtobufCMessage *message, uint32_t number, unsigned most,
                  struct str wire, struct err *err);
-/* The same from stored JSON of a message of `type` ("google.protobuf.Struct"). */
+/* Appends the serialized message that stored JSON of `type` says ("google.protobuf.Struct"). */
+bool wire_from_json(struct rpc_call *call, const char *type, struct str json, struct buf *wire,
+                    struct err *err);
+/* The same as attach_wire() from stored JSON of a message of `type` ("google.protobuf.Struct"). */
 bool attach_json(struct rpc_call *call, ProtobufCMessage *message, uint32_t number, unsigned most,
                  const char *type, struct str json, struct err *err);
 

@@ -8,6 +8,7 @@
 
 struct service_settings {
     const char *database_url;
+    const char *database_roles;
     const char *listen;
     const char *metrics_listen; /* NULL or empty: none */
     bool allow_insecure;

@@ -6,6 +6,7 @@
  * With a task instead: settings → schema → migrations → pool → the task → pool → its exit status */
 #include "service/internal.h"
 
+#include "app/exposure.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -90,6 +91,7 @@ static bool open_pool(struct running *running, struct err *err)
     const struct service_settings *settings = &running->settings;
     struct pg_options options = {
         .connection_string = settings->database_url,
+        .roles = settings->database_roles,
         .read_connections = (unsigned)settings->read_connections,
         .write_connections = (unsigned)settings->write_connections,
         .session_connections = (unsigned)settings->session_connections,
@@ -149,9 +151,11 @@ static bool prepare(struct running *running, struct err *err)
     if (!running->schema)
         return false;
     bool applies = settings->migrate || settings->migrate_only;
-    return (applies ? pg_migrate : pg_migrate_check)(settings->database_url, dialplane_migrations,
-                                                     dialplane_migration_count,
-                                                     settings->database_wait_us, err);
+    if (!applies)
+        return pg_migrate_check(settings->database_url, dialplane_migrations,
+                                dialplane_migration_count, settings->database_wait_us, err);
+    return pg_migrate(settings->database_url, settings->database_roles, dialplane_migrations,
+                      dialplane_migration_count, settings->database_wait_us, err);
 }
 
 /* ---- A task ---- */

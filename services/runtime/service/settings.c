@@ -1,6 +1,7 @@
 /* The settings that every service has, before its own. */
 #include "service/internal.h"
 
+#include "app/exposure.h"
 #include "auth/key_fetch.h"
 
 #include <stdio.h>
@@ -16,10 +17,10 @@ static void auth_settings(struct service_settings *s, struct app_setting out[AUT
     const struct app_setting settings[] = {
         {.name = "auth",
          .kind = APP_TEXT,
-         .default_text = "off",
          .ret_value = &s->auth,
-         .help = "who may call: \"token\" (signed JWT bearer tokens, see --auth-keys) or \"off\" "
-                 "(everybody, as the platform's administrator)"},
+         .help = "who may call; one of them must be given: \"token\" (who shows a signed bearer "
+                 "token, see --auth-keys) or \"off\" (everybody, as the platform's administrator: "
+                 "on loopback and unix sockets only)"},
         {.name = "auth-keys",
          .kind = APP_TEXT,
          .ret_value = &s->auth_keys,
@@ -108,6 +109,13 @@ static size_t common_settings(const struct service *service, struct service_sett
          .ret_value = &s->database_url,
          .help = "PostgreSQL, as postgresql://USER:PASSWORD@HOST:PORT/NAME or key=value pairs; "
                  "better given as the variable, which no process list shows"},
+        {.name = "database-roles",
+         .kind = APP_TEXT,
+         .default_text = "dialplane",
+         .ret_value = &s->database_roles,
+         .help = "the database roles that statements run as are called NAME_company and "
+                 "NAME_service; the migration makes them (lower-case letters, digits and _, at "
+                 "most 40)"},
         {.name = "listen",
          .kind = APP_TEXT,
          .own = true,
@@ -125,9 +133,8 @@ static size_t common_settings(const struct service *service, struct service_sett
          .kind = APP_BOOL,
          .default_text = "false",
          .ret_value = &s->allow_insecure,
-         .help =
-             "listen on addresses that are not loopback although nothing is encrypted, and with "
-             "--auth off nobody is asked who they are"},
+         .help = "listen on addresses that are not loopback although what passes there, tokens "
+                 "included, is not encrypted; never with --auth off"},
         {.name = "read-connections",
          .kind = APP_INT,
          .default_text = "2",
@@ -200,16 +207,16 @@ static size_t common_settings(const struct service *service, struct service_sett
     return count + AUTH_SETTINGS + APP_TRACE_SETTINGS;
 }
 
+/* Where the process listens is looked at with its sockets: see app/exposure.h. */
 static void check_auth(const struct service *service, const struct service_settings *settings)
 {
-    const char *why = NULL;
+    const char *why = exposure_auth_problem(settings->auth);
     struct err err = {0};
+    bool is_on = exposure_auth_is_on(settings->auth);
 
-    if (strcmp(settings->auth, "off") != 0 && strcmp(settings->auth, "token") != 0)
-        why = "--auth is \"token\" or \"off\"";
-    else if (strcmp(settings->auth, "token") == 0 && !settings->auth_keys)
+    if (!why && is_on && !settings->auth_keys)
         why = "--auth token needs --auth-keys: the file or URL with the keys that sign tokens";
-    else if (strcmp(settings->auth, "off") == 0 && settings->auth_keys)
+    else if (!why && !is_on && settings->auth_keys)
         why = "--auth-keys is given, but --auth is off: nobody would be asked for a token";
     else if (settings->auth_keys && key_fetch_is_url(settings->auth_keys) &&
              !key_fetch_check(settings->auth_keys, &err))
@@ -217,6 +224,22 @@ static void check_auth(const struct service *service, const struct service_setti
     if (!why)
         return;
     fprintf(stderr, "%s: %s\n", service->process, why);
+    exit(2);
+}
+
+/* They become part of SQL names and of messages. */
+static void check_roles(const struct service *service, const struct service_settings *settings)
+{
+    const char *roles = settings->database_roles;
+    size_t length = strspn(roles, "abcdefghijklmnopqrstuvwxyz0123456789_");
+
+    if (length && !roles[length] && length <= 40 && (roles[0] < '0' || roles[0] > '9') &&
+        strncmp(roles, "pg_", 3) != 0)
+        return;
+    fprintf(stderr,
+            "%s: --database-roles is 1 to 40 lower-case letters, digits and _, not a digit or pg_ "
+            "first\n",
+            service->process);
     exit(2);
 }
 
@@ -242,7 +265,9 @@ void service_configure(const struct service *service, int argc, char **argv,
                 service->process);
         exit(2);
     }
-    check_auth(service, ret_settings);
+    if (!ret_settings->migrate_only && !(service->has_task && service->has_task()))
+        check_auth(service, ret_settings); /* what serves nobody need not say whom */
+    check_roles(service, ret_settings);
     if (ret_settings->metrics_listen && strcmp(ret_settings->metrics_listen, "off") == 0)
         ret_settings->metrics_listen = NULL;
 }

@@ -11,7 +11,7 @@ void create_company(struct rpc_call *call, const void *request_)
     struct skillbase_service *service = rpc_call_context(call);
     struct pg_params params = {.arena = rpc_call_arena(call)};
 
-    if (rpc_call_principal(call)->company_id) {
+    if (service_scope(call)) {
         rpc_fail_code(call, ERR_PERMISSION_DENIED, NULL,
                       "only the platform's administrators create companies");
         return;

@@ -1,5 +1,7 @@
 #include "domain/config_check.h"
+#include "domain/secrets.h"
 #include "handlers/handlers.h"
+#include "secret_settings.h"
 #include "skillbase.h"
 #include "skillbase_sql.h"
 
@@ -7,8 +9,11 @@ void check_create_skillbase(const void *request_, struct violations *violations)
 {
     const Dialplane__V1__CreateSkillbaseRequest *request = request_;
 
-    if (request->skillbase)
-        skillbase_config_check(request->skillbase->config, "skillbase.config", violations);
+    if (!request->skillbase)
+        return;
+    skillbase_config_check(request->skillbase->config, "skillbase.config", violations);
+    secrets_find_marks(secret_settings_names(), request->skillbase->config, "skillbase.config",
+                       violations, violations);
 }
 
 static void on_inserted(void *context, const struct pg_outcome *outcome);

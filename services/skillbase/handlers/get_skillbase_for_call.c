@@ -50,7 +50,7 @@ static void reply_for_call(struct rpc_call *call, const struct pg_result *row)
         skillbase.knowledge_base_id = pg_text(row, 0, COLUMN_KNOWLEDGE_BASE_ID, arena);
     }
     if (!attach_config(call, &skillbase.base, FIELD_CONFIG, row, 0, COLUMN_CONFIG_WIRE,
-                       COLUMN_CONFIG, &err))
+                       COLUMN_CONFIG, CONFIG_SECRETS_SHOWN, &err))
         rpc_fail(call, &err);
     else if (arena_is_exhausted(arena))
         fail_memory(call);

@@ -39,7 +39,7 @@ static void reply_version(struct rpc_call *call, const struct pg_result *row)
     version.is_current = version.version == pg_int64(row, 0, COLUMN_CURRENT);
     version.created_at = timestamp_from_us(arena, pg_time_us(row, 0, COLUMN_CREATED_AT));
     if (!attach_config(call, &version.base, FIELD_CONFIG, row, 0, COLUMN_CONFIG_WIRE, COLUMN_CONFIG,
-                       &err))
+                       CONFIG_SECRETS_HIDDEN, &err))
         rpc_fail(call, &err);
     else if (arena_is_exhausted(arena))
         fail_memory(call);

@@ -38,4 +38,10 @@ void delete_api_key(struct rpc_call *call, const void *request);
 void check_list_api_keys(const void *request, struct violations *violations);
 void check_create_api_key(const void *request, struct violations *violations);
 
+void list_audit_entries(struct rpc_call *call, const void *request);
+void export_audit_entries(struct rpc_call *call, const void *request);
+void export_audit_entry_lines(struct rpc_call *call, const void *request);
+
+void check_list_audit_entries(const void *request, struct violations *violations);
+
 #endif

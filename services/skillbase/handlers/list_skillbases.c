@@ -50,9 +50,8 @@ void list_skillbases(struct rpc_call *call, const void *request_)
     pg_param_int64(&params, request->limit);
     pg_param_int64(&params, PAGE_BYTES_LIMIT);
     /* Who may see one company only reads along that company's index, whatever the filter. */
-    const char *company_id = request->company_id && *request->company_id
-                                 ? request->company_id
-                                 : rpc_call_principal(call)->company_id;
+    const char *company_id =
+        request->company_id && *request->company_id ? request->company_id : service_scope(call);
     const struct pg_statement *statement = &sql_list_skillbases;
 
     if (company_id) {

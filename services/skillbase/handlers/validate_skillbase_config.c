@@ -1,5 +1,7 @@
 #include "domain/config_check.h"
+#include "domain/secrets.h"
 #include "handlers/handlers.h"
+#include "secret_settings.h"
 #include "skillbase.h"
 
 /* One for each state and each end of a transition that a configuration may have is more than anyone
@@ -11,6 +13,7 @@ void check_validate_skillbase_config(const void *request_, struct violations *vi
     const Dialplane__V1__ValidateSkillbaseConfigRequest *request = request_;
 
     skillbase_config_check(request->config, "config", violations);
+    secrets_find_marks(secret_settings_names(), request->config, "config", NULL, violations);
 }
 
 /* What is wrong has been answered before; here it is a valid configuration. */
@@ -24,6 +27,7 @@ void validate_skillbase_config(struct rpc_call *call, const void *request_)
 
     violations_init(&doubts, arena, WARNING_LIMIT);
     skillbase_config_doubt(request->config, "config", &doubts);
+    secrets_find_marks(secret_settings_names(), request->config, "config", &doubts, NULL);
     response.valid = true;
     response.warnings = ARENA_ARRAY(arena, Dialplane__V1__ConfigWarning *, doubts.count);
     for (const struct violation *doubt = doubts.first; doubt && response.warnings;

@@ -7,7 +7,7 @@ WITH page AS (
            sum(octet_length(settings::text) + octet_length(limits::text)) OVER w AS bytes
     FROM (
         SELECT * FROM companies
-        WHERE ($1::uuid IS NULL OR id = $1::uuid) AND name > coalesce($2::text, '')
+        WHERE ($1::uuid IS NULL OR id = $1::uuid) AND name > greatest($2::text, '')
         ORDER BY name
         OFFSET $3::bigint LIMIT $4::bigint + 1
     ) c

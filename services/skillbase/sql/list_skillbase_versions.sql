@@ -5,7 +5,7 @@ SELECT s.id, s.version AS current, (SELECT count(*) FROM skillbase_versions WHER
 FROM skillbases s
 LEFT JOIN LATERAL (
     SELECT version, created_at FROM skillbase_versions
-    WHERE skillbase_id = s.id AND version < coalesce($3::bigint, 2147483648)
+    WHERE skillbase_id = s.id AND version < least($3::bigint, 2147483648)
     ORDER BY version DESC
     OFFSET $4::bigint LIMIT $5::bigint + 1
 ) v ON true

@@ -10,8 +10,8 @@ WITH page AS (
         WHERE ($1::uuid IS NULL OR company_id = $1::uuid)
           AND ($2::boolean IS NULL OR is_active = $2::boolean)
           AND ($3::boolean IS NULL OR is_published = $3::boolean)
-          AND (created_at, id) < (coalesce($4::timestamptz, 'infinity'),
-                                  coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+          AND (created_at, id) < (least($4::timestamptz, 'infinity'),
+                                  least($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
         ORDER BY created_at DESC, id DESC
         OFFSET $6::bigint LIMIT $7::bigint + 1
     ) s

@@ -110,7 +110,7 @@ void ask_read(struct fixture *fixture, struct answer *answer, const struct pg_st
     answer->fixture = fixture;
     fixture->pending++;
     int before = answer->count;
-    pg_read(fixture->pool, NULL, statement, params, on_answer, answer);
+    pg_read(fixture->pool, &pg_service, statement, params, on_answer, answer);
     assert_int_equal(answer->count, before); /* never inside the call */
 }
 
@@ -120,7 +120,7 @@ void ask_write(struct fixture *fixture, struct answer *answer, const struct pg_s
     answer->fixture = fixture;
     fixture->pending++;
     int before = answer->count;
-    pg_write(fixture->pool, NULL, statement, params, on_answer, answer);
+    pg_write(fixture->pool, &pg_service, statement, params, on_answer, answer);
     assert_int_equal(answer->count, before);
 }
 

@@ -51,7 +51,7 @@ static int empty_database(void **state)
 static void must_migrate(const struct pg_migration *migrations, size_t count)
 {
     struct err err = {0};
-    if (!pg_migrate(url(), migrations, count, TIME_US_PER_SECOND, &err))
+    if (!pg_migrate(url(), NULL, migrations, count, TIME_US_PER_SECOND, &err))
         fail_msg("%s", err.message);
 }
 
@@ -74,7 +74,7 @@ static void test_side_by_side(void **state)
         children[i] = fork();
         if (!children[i]) {
             struct err err = {0};
-            _exit(pg_migrate(url(), two, 2, TIME_US_PER_SECOND, &err) ? 0 : 1);
+            _exit(pg_migrate(url(), NULL, two, 2, TIME_US_PER_SECOND, &err) ? 0 : 1);
         }
     }
     for (int i = 0; i < 4; i++) {
@@ -90,7 +90,7 @@ static void test_refusals(void **state)
     (void)state;
     must_migrate(two, 2);
     struct err err = {0};
-    assert_false(pg_migrate(url(), two, 1, 0, &err));
+    assert_false(pg_migrate(url(), NULL, two, 1, 0, &err));
     assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
     assert_string_equal(err.reason, "SCHEMA_TOO_NEW");
     assert_non_null(strstr(err.message, "0002_second"));
@@ -98,7 +98,7 @@ static void test_refusals(void **state)
     struct pg_migration changed[] = {two[0], two[1]};
     changed[0].text = "CREATE TABLE first (id int8)";
     err = (struct err){0};
-    assert_false(pg_migrate(url(), changed, 2, 0, &err));
+    assert_false(pg_migrate(url(), NULL, changed, 2, 0, &err));
     assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
     assert_string_equal(err.reason, "MIGRATION_CHANGED");
 }
@@ -109,7 +109,7 @@ static void test_a_failing_one_leaves_nothing(void **state)
     const struct pg_migration failing[] = {
         two[0], {2, "0002_failing", "CREATE TABLE half (id int); SELECT 1/0;"}};
     struct err err = {0};
-    assert_false(pg_migrate(url(), failing, 2, 0, &err));
+    assert_false(pg_migrate(url(), NULL, failing, 2, 0, &err));
     assert_int_equal(err.code, ERR_INTERNAL);
     assert_non_null(strstr(err.message, "0002_failing"));
     assert_non_null(strstr(err.message, "division by zero"));
@@ -118,7 +118,7 @@ static void test_a_failing_one_leaves_nothing(void **state)
 
     const struct pg_migration ending[] = {two[0], {2, "0002_ending", "SELECT 1; COMMIT"}};
     err = (struct err){0};
-    assert_false(pg_migrate(url(), ending, 2, 0, &err));
+    assert_false(pg_migrate(url(), NULL, ending, 2, 0, &err));
     assert_int_equal(err.code, ERR_INTERNAL);
 }
 
@@ -128,7 +128,7 @@ static void test_no_server(void **state)
     struct err err = {0};
     const struct clock *clock = clock_system();
     int64_t start_us = clock->monotonic_us(clock);
-    assert_false(pg_migrate("host=/nonexistent dbname=x", two, 2, 600000, &err));
+    assert_false(pg_migrate("host=/nonexistent dbname=x", NULL, two, 2, 600000, &err));
     int64_t took_us = clock->monotonic_us(clock) - start_us;
     assert_int_equal(err.code, ERR_UNAVAILABLE);
     assert_true(took_us >= 250000 && took_us < 3 * TIME_US_PER_SECOND);

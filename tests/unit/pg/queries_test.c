@@ -65,7 +65,7 @@ static void test_types(void **state)
     pg_param_text_array(&params, texts, 4);
     pg_param_time_us(&params, INT64_C(1768642200123456));
     fixture.pending++;
-    pg_read(fixture.pool, NULL, &types, &params, on_types, &fixture);
+    pg_read(fixture.pool, &pg_service, &types, &params, on_types, &fixture);
     fixture_run(&fixture);
     fixture_close(&fixture);
 }
@@ -202,7 +202,7 @@ static void test_deadline_becomes_statement_timeout(void **state)
     fixture_open(&fixture, NULL);
     fixture_wait_ready(&fixture);
     int64_t start_us = fixture_now_us(&fixture);
-    struct pg_owner hasty = {.deadline_us = start_us + 200000};
+    struct pg_owner hasty = {.deadline_us = start_us + 200000, .identity = pg_service.identity};
     struct pg_params params = {.arena = fixture.arena};
     pg_param_double(&params, 20);
     struct answer slow = {.fixture = &fixture}, slow_write = {.fixture = &fixture}, patient = {0};
@@ -273,8 +273,8 @@ static void test_what_is_not_sent(void **state)
     (void)state;
     struct fixture fixture;
     fixture_open(&fixture, NULL);
-    struct pg_owner dead = {.is_dead = always_dead};
-    struct pg_owner late = {.deadline_us = 1};
+    struct pg_owner dead = {.is_dead = always_dead, .identity = pg_service.identity};
+    struct pg_owner late = {.deadline_us = 1, .identity = pg_service.identity};
     struct pg_params number = number_param(&fixture, 1);
     struct pg_params failed = number, nul = {.arena = fixture.arena};
     failed.failed = true;
@@ -288,10 +288,10 @@ static void test_what_is_not_sent(void **state)
     pg_write(fixture.pool, &dead, &select_number, &number, on_answer, &answers[1]);
     pg_read(fixture.pool, &late, &select_number, &number, on_answer, &answers[2]);
     pg_write(fixture.pool, &late, &select_number, &number, on_answer, &answers[3]);
-    pg_read(fixture.pool, NULL, &select_number, &failed, on_answer, &answers[4]);
-    pg_write(fixture.pool, NULL, &select_number, &nul, on_answer, &answers[5]);
+    pg_read(fixture.pool, &pg_service, &select_number, &failed, on_answer, &answers[4]);
+    pg_write(fixture.pool, &pg_service, &select_number, &nul, on_answer, &answers[5]);
     static const struct pg_statement other = {"select_number", "SELECT 'something else'"};
-    pg_read(fixture.pool, NULL, &other, NULL, on_answer, &answers[6]);
+    pg_read(fixture.pool, &pg_service, &other, NULL, on_answer, &answers[6]);
     for (int i = 0; i < 7; i++)
         assert_int_equal(answers[i].count, 0);
     fixture_run(&fixture);
@@ -403,7 +403,7 @@ static void test_free_inside_a_callback(void **state)
         for (int i = 0; i < 20; i++) {
             answers[i].fixture = &fixture;
             fixture.pending++;
-            (writes ? pg_write : pg_read)(fixture.pool, NULL, &select_number, &number,
+            (writes ? pg_write : pg_read)(fixture.pool, &pg_service, &select_number, &number,
                                           i == 3 ? on_answer_free_pool : on_answer, &answers[i]);
         }
         fixture_run(&fixture);

@@ -53,7 +53,7 @@ static void work(void *context)
      */
     params.values[0] = arena_strdup(load->fixture->arena, params.values[0]);
     arena_free(arena);
-    (worker->writes ? pg_write : pg_read)(load->fixture->pool, NULL,
+    (worker->writes ? pg_write : pg_read)(load->fixture->pool, &pg_service,
                                           worker->writes ? &insert : &select_number, &params,
                                           on_work, worker);
 }

@@ -46,7 +46,7 @@ static void ask_open(struct fixture *fixture, struct holder *holder)
 {
     holder->fixture = fixture;
     fixture->pending++;
-    pg_session_open(fixture->pool, NULL, on_open, holder);
+    pg_session_open(fixture->pool, &pg_service, on_open, holder);
     assert_int_equal(holder->count, 0);
 }
 
@@ -152,7 +152,7 @@ static void test_waiting_for_a_session(void **state)
     for (int i = 0; i < 6; i++) {
         holders[i].fixture = &fixture;
         fixture.pending++;
-        pg_session_open(fixture.pool, NULL, on_open_close, &holders[i]);
+        pg_session_open(fixture.pool, &pg_service, on_open_close, &holders[i]);
     }
     fixture_run(&fixture);
     for (int i = 0; i < 6; i++) {

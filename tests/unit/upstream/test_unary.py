@@ -269,7 +269,7 @@ def test_service_away_and_back(protos):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     # Another thread of the gateway, with a connection and a wait of its own, may answer this one.
-    ready = {"status": "ready", "backends": {"skillbase": "serving", "campaign": "serving", "analytics": "serving"}}
+    ready = {"status": "ready", "authentication": "off", "backends": {"skillbase": "serving", "campaign": "serving", "analytics": "serving"}}
     while gateway.request("GET", "/readyz").json() != ready:
         assert time.monotonic() < deadline + 8
         time.sleep(0.05)

@@ -10,12 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import NamedTuple
 
-from dialplane.call import patiently
+from dialplane import call as calling
 from dialplane.client import Client
 from dialplane.errors import DialplaneError
 from dialplane.v1 import dispatch_pb2
 
 log = logging.getLogger("dialplane.agent")
+
+
+def patiently(action, seconds, stopping=None):
+    """A step of a call that is ours: an expired token must not lose it, so a new one is waited for (Client(token=function))."""
+    return calling.patiently(action, seconds, stopping, for_token=True)
 
 
 class Result(NamedTuple):

@@ -45,9 +45,15 @@ class Service:
         return (("authorization", f"Bearer {token}"),) if token else ()
 
     def _call(self, name: str, values: dict[str, Any], timeout: float | None):
-        request = fill(self.methods[name].request(), values)
+        request, shown = fill(self.methods[name].request(), values), self._metadata()
         try:
-            return getattr(self._stub, name)(request, timeout=self._deadline(name, timeout), metadata=self._metadata())
+            try:
+                return getattr(self._stub, name)(request, timeout=self._deadline(name, timeout), metadata=shown)
+            except grpc.RpcError as error:
+                # refused for its token, the call was not begun: with a new one it is asked again, once
+                if error.code() is not grpc.StatusCode.UNAUTHENTICATED or (renewed := self._metadata()) == shown:
+                    raise
+                return getattr(self._stub, name)(request, timeout=self._deadline(name, timeout), metadata=renewed)
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
 
@@ -161,10 +167,11 @@ class Stream(Generic[T]):
                 pause = min(2.0, pause * 2)
 
 
-def patiently(action, seconds: float, stopping: threading.Event | None = None):
-    """Runs action() until it succeeds, for at most so many seconds: for steps that may be repeated. What no repetition can help is raised at once."""
+def patiently(action, seconds: float, stopping: threading.Event | None = None, *, for_token: bool = False):
+    """Runs action() until it succeeds, for at most so many seconds: for steps that may be repeated. What no repetition can help is raised at once.
+    for_token: a token that is not accepted is waited for to be renewed, too."""
     until, pause = time.monotonic() + seconds, 0.1
-    transient = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    transient = (*((grpc.StatusCode.UNAUTHENTICATED,) if for_token else ()), grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED, grpc.StatusCode.RESOURCE_EXHAUSTED)
     while True:
         try:
             return action()

@@ -2,99 +2,25 @@
 the .proto files."""
 
 import asyncio
-import base64
 import json
 import time
 import uuid
-from datetime import datetime, timezone
 
 import grpc
 import httpx
-import jwt
 import pytest
 import websockets
 from cryptography.hazmat.primitives import hashes, hmac, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from google.protobuf import descriptor_pb2
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from agents import psql
-from conftest import SKILLBASE_CONFIG, Api, Platform, check_problem, wait_until
-from reflected import Reflected
-from test_grpc import BACKENDS
+pytest.register_assert_rewrite("secured")
+from secured import BACKENDS, ROLES, base64url, bearer, table  # noqa: E402  first: it says where the contract tests are
+from agents import psql  # noqa: E402
+from conftest import SKILLBASE_CONFIG, Api, check_problem, wait_until  # noqa: E402
+from reflected import Reflected  # noqa: E402
 
+pytest_plugins = ["secured"]
 CODE = grpc.StatusCode
-ROLES = {1: "platform", 2: "admin", 3: "manager", 4: "viewer", 5: "agent"}
-ACCESS_OPTION = 50104
-
-
-# --- Keys and tokens --------------------------------------------------------------------------------------------------
-
-def base64url(number_or_bytes, size=None):
-    data = number_or_bytes if isinstance(number_or_bytes, bytes) else number_or_bytes.to_bytes(size or (number_or_bytes.bit_length() + 7) // 8, "big")
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-class Issuer:
-    """An identity provider: one key of each kind, and what it signs with them."""
-
-    def __init__(self):
-        self.keys = {"rsa": rsa.generate_private_key(65537, 2048), "ec": ec.generate_private_key(ec.SECP256R1()),
-                     "ed": ed25519.Ed25519PrivateKey.generate()}
-        self.algorithms = {"rsa": "RS256", "ec": "ES256", "ed": "EdDSA"}
-
-    def jwk(self, name):
-        public = self.keys[name].public_key()
-        if name == "ed":
-            raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-            return {"kty": "OKP", "crv": "Ed25519", "x": base64url(raw), "kid": name}
-        numbers = public.public_numbers()
-        if name == "ec":
-            return {"kty": "EC", "crv": "P-256", "x": base64url(numbers.x, 32), "y": base64url(numbers.y, 32), "kid": name, "use": "sig"}
-        return {"kty": "RSA", "n": base64url(numbers.n), "e": base64url(numbers.e), "kid": name, "alg": "RS256"}
-
-    def key_set(self, *names):
-        return json.dumps({"keys": [self.jwk(name) for name in names or self.keys] + [{"kty": "EC", "crv": "P-384", "use": "enc", "kid": "other"}]})
-
-    def claims(self, role, company=None, **changes):
-        now = int(time.time())
-        claims = {"iss": "dialplane", "aud": "dialplane", "sub": f"{role}@example.com", "roles": [role], "iat": now, "exp": now + 3600, **changes}
-        if company:
-            claims["company_id"] = company
-        return {key: value for key, value in claims.items() if value is not None}
-
-    def token(self, role, company=None, key="ed", headers=None, **changes):
-        return jwt.encode(self.claims(role, company, **changes), self.keys[key], algorithm=self.algorithms[key],
-                          headers={"kid": key, **(headers or {})})
-
-
-@pytest.fixture(scope="module")
-def issuer():
-    return Issuer()
-
-
-@pytest.fixture(scope="module")
-def closed(issuer, tmp_path_factory):
-    """A platform that asks who you are."""
-    keys = tmp_path_factory.mktemp("keys") / "keys.json"
-    keys.write_text(issuer.key_set())
-    platform = Platform({"DIALPLANE_AUTH": "token", "DIALPLANE_AUTH_KEYS": str(keys), "DIALPLANE_AUTH_LEEWAY": "2s"})
-    platform.keys = keys
-    try:
-        platform.start()
-        yield platform
-    finally:
-        platform.stop()
-
-
-def bearer(token):
-    return {"Authorization": f"Bearer {token}"}
-
-
-@pytest.fixture(scope="module")
-def root(closed, issuer):
-    api = Api(closed.url)
-    api.client.headers.update(bearer(issuer.token("platform")))
-    return api
 
 
 # --- Tokens -----------------------------------------------------------------------------------------------------------
@@ -176,8 +102,8 @@ def test_wrong_tokens(closed, issuer):
         for name, (token, reason) in wrong_tokens(issuer).items():
             answer = client.get("/api/companies", headers=bearer(token))
             assert answer.status_code == 401, (name, answer.text)
-            assert answer.headers["www-authenticate"] == 'Bearer realm="dialplane"'
             problem = check_problem(answer)
+            assert answer.headers["www-authenticate"].startswith('Bearer realm="dialplane", error="invalid_token", error_description="'), name
             assert problem["code"] == "UNAUTHENTICATED" and problem["reason"] == reason, (name, problem)
             assert not any(len(part) > 4 and part in answer.text for part in token.split(".")), name
             if len(token) < 4000:
@@ -185,7 +111,8 @@ def test_wrong_tokens(closed, issuer):
                     rpc.call("dialplane.v1.CompanyService/ListCompanies", metadata=[("authorization", f"Bearer {token}")])
                 assert caught.value.code() == CODE.UNAUTHENTICATED and rpc.reason(caught.value) == reason, name
         for headers in ({}, {"Authorization": ""}):
-            assert check_problem(client.get("/api/companies", headers=headers))["reason"] == "TOKEN_MISSING"
+            answer = client.get("/api/companies", headers=headers)
+            assert check_problem(answer)["reason"] == "TOKEN_MISSING" and answer.headers["www-authenticate"] == 'Bearer realm="dialplane"'
         for value in ("Basic dTpw", "Bearer", issuer.token("platform")):
             assert check_problem(client.get("/api/companies", headers={"Authorization": value}))["reason"] in ("TOKEN_MALFORMED", "TOKEN_MISSING")
         two = [("Authorization", f"Bearer {issuer.token('platform')}")] * 2
@@ -195,11 +122,28 @@ def test_wrong_tokens(closed, issuer):
         assert wrong.status_code == 401 and not check_problem(wrong)["errors"]
         # in an address it is refused, by name and not by value
         token = issuer.token("platform")
-        for parameter in ("token", "access_token"):
-            answer = client.get("/api/companies", params={parameter: token})
-            assert answer.status_code in (400, 401) and token not in answer.text
+        for parameter in ("token", "access_token", "Api_Key"):
+            for headers in ({}, bearer(token)):
+                answer = client.get("/api/companies", params={"limit": 1, parameter: token}, headers=headers)
+                assert answer.status_code == 400 and check_problem(answer)["reason"] == "TOKEN_IN_URL" and token not in answer.text
+                assert 'error="invalid_request"' in answer.headers["www-authenticate"]
     for process in ("gateway", "skillbase"):
         assert issuer.token("platform").split(".")[0] not in closed.log(f"dialplane-{process}")
+
+
+def test_refusals_over_grpc_say_what_to_show(closed, issuer, owned):
+    """The challenge of RFC 6750 as metadata."""
+    mine, _ = owned
+    with Reflected(closed.skillbase) as rpc:
+        for token, expected in ((None, 'Bearer realm="dialplane"'), ("rubbish", 'Bearer realm="dialplane", error="invalid_token", '),
+                                (issuer.token("viewer", mine["company"]), 'Bearer realm="dialplane", error="insufficient_scope", ')):
+            with pytest.raises(grpc.RpcError) as caught:
+                rpc.call("dialplane.v1.CompanyService/CreateCompany", {"company": {"name": "n", "slug": "s"}},
+                         metadata=[("authorization", f"Bearer {token}")] if token else [])
+            assert dict(caught.value.trailing_metadata())["www-authenticate"].startswith(expected)
+        with pytest.raises(grpc.RpcError) as caught:
+            rpc.call("dialplane.v1.CompanyService/GetCompany", {"id": str(uuid.uuid4())}, metadata=[("authorization", f"Bearer {issuer.token('platform')}")])
+        assert caught.value.code() == CODE.NOT_FOUND and "www-authenticate" not in dict(caught.value.trailing_metadata())
 
 
 def test_what_is_open(closed):
@@ -231,80 +175,12 @@ def test_rotation(closed, issuer, root):
 
 # --- Roles ------------------------------------------------------------------------------------------------------------
 
-def table(closed):
-    """path → the words of its roles, from the .proto files by reflection."""
-    found = {}
-    for backend, services in BACKENDS.items():
-        with Reflected(getattr(closed, backend)) as client:
-            for service in services:
-                proto = descriptor_pb2.FileDescriptorProto()
-                client.service(service).file.CopyToProto(proto)
-                for method in next(s for s in proto.service if f"{proto.package}.{s.name}" == service).method:
-                    found[f"{service}/{method.name}"] = (backend, method, roles_of(method.options))
-    return found
-
-
-def roles_of(options):
-    """dialplane.access of a method: an extension that python has not been told of, so its bytes are read here."""
-    def varint(data, at):
-        value = shift = 0
-        while True:
-            value |= (data[at] & 127) << shift
-            at, shift = at + 1, shift + 7
-            if data[at - 1] < 128:
-                return value, at
-    data, at, roles = options.SerializeToString(), 0, set()
-    while at < len(data):
-        key, at = varint(data, at)
-        length, at = varint(data, at)
-        if key & 7 == 0:  # an option that is a number
-            continue
-        assert key & 7 == 2
-        if key >> 3 == ACCESS_OPTION:
-            inner, i = data[at:at + length], 0
-            while i < len(inner):
-                tag, i = varint(inner, i)
-                if tag & 7 == 2:
-                    size, i = varint(inner, i)
-                    end = i + size
-                    while i < end:
-                        role, i = varint(inner, i)
-                        roles.add(ROLES[role])
-                else:
-                    role, i = varint(inner, i)
-                    roles.add(ROLES[role])
-        at += length
-    return roles
-
-
-@pytest.fixture(scope="module")
-def owned(root, closed):
-    """One of everything in each of two companies."""
-    def make():
-        company = root.company()
-        skillbase = root.skillbase(company)
-        campaign = root.campaign(company, skillbase)
-        root.upload(campaign, "phone_number,name\n+12015550100,Ann\n+12015550101,Bob\n+12015550102,Cid\n")
-        tasks = root.ok("GET", f"/api/campaigns/{campaign['id']}/tasks")["items"]
-        suppression = root.ok("POST", f"/api/companies/{company['id']}/suppressions", 201, json={"phone_number": "+12015550199"})
-        api_key = root.ok("POST", f"/api/companies/{company['id']}/api-keys", 201, json={"name": "CRM", "roles": ["agent"]})
-        call = str(uuid.uuid4())
-        with Reflected(closed.analytics) as client:
-            client.call("dialplane.v1.AnalyticsService/ReportCallEventBatch", {"call_id": call, "events": [
-                {"seq": 1, "occurred_at": datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
-                 "started": {"company_id": company["id"], "campaign_id": campaign["id"], "skillbase_id": skillbase["id"]}}]},
-                metadata=[("authorization", root.client.headers["authorization"])])
-        return {"company": company["id"], "skillbase": skillbase["id"], "campaign": campaign["id"], "task": tasks[0]["id"],
-                "suppression": suppression["id"], "call": call, "api_key": api_key["id"]}
-    return make(), make()
-
-
 def fill(descriptor, path, own, depth=0):
     """A request that names what belongs to `own` wherever an id is asked for."""
     service, method = path.rsplit(".", 1)[1].split("/")
     values = {}
     of_id = {"CompanyService": "company", "SkillbaseService": "skillbase", "CampaignService": "campaign", "AnalyticsService": "call",
-             "SuppressionService": "suppression", "DispatchService": "call", "ApiKeyService": "api_key"}[service]
+             "SuppressionService": "suppression", "DispatchService": "call", "AuditService": "company", "ApiKeyService": "api_key"}[service]
     if "Task" in method or "Attempts" in method:
         of_id = "task"
     names = {"id": own[of_id], "company_id": own["company"], "skillbase_id": own["skillbase"], "campaign_id": own["campaign"], "call_id": own["call"],
@@ -376,7 +252,7 @@ def test_every_method_as_every_role(closed, issuer, owned):
         channel.close()
 
 
-def test_no_row_crosses(closed, issuer, owned, root):
+def check_no_row_crosses(closed, issuer, owned):
     """Another company's every role, with the ids of this one in every field: nothing of it comes back, and nothing of it changes."""
     mine, theirs = owned
 
@@ -410,6 +286,10 @@ def test_no_row_crosses(closed, issuer, owned, root):
         assert there["detail"].replace(mine[kind], "") == nowhere["detail"].replace(nowhere["detail"].split()[1], "")
         items = api.ok("GET", f"/api/{path}")["items"]
         assert [item["id"] for item in items] == [theirs[kind]]
+
+
+def test_no_row_crosses(closed, issuer, owned):
+    check_no_row_crosses(closed, issuer, owned)
 
 
 def test_rest_by_role(closed, issuer, owned):
@@ -450,6 +330,17 @@ def test_websocket_with_a_token(closed, issuer, owned):
     assert watch(url, extra_headers=bearer(token))[1][0]["type"] == "init"
     protocol, messages, _ = watch(url, subprotocols=["bearer", token])
     assert protocol == "bearer" and messages[0]["type"] == "init"
+    # a browser learns in a message why it is closed; what is not even of a form that a token has does not become a WebSocket
+    _, messages, closing = watch(url, until=2)
+    assert messages[0]["type"] == "error" and closing == 4401
+    for refused in ({"uri": f"{url}?access_token={token}"}, {"uri": f"{url}?token={token}", "extra_headers": bearer(token)},
+                    {"uri": url, "subprotocols": ["bearer", token], "extra_headers": bearer(token)}, {"uri": url, "extra_headers": {"Authorization": "a" * 5000}}):
+        with pytest.raises(websockets.InvalidStatusCode) as caught:
+            watch(refused.pop("uri"), **refused)
+        assert caught.value.status_code in (400, 401) and token not in str(caught.value.headers)
+        assert caught.value.headers["WWW-Authenticate"].startswith('Bearer realm="dialplane", error="invalid_')
+    _, messages, closing = watch(url, until=2, extra_headers={"Authorization": "Basic dTpw"})
+    assert messages[0]["type"] == "error" and closing == 4401
     for other, code in ((issuer.token("viewer", theirs["company"]), 4404), (issuer.token("agent", mine["company"]), 4403), ("rubbish", 4401)):
         _, messages, closing = watch(url, until=2, subprotocols=["bearer", other])
         assert [message["type"] for message in messages] == ["error"] and closing == code, (messages, closing)
