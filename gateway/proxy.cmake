@@ -14,7 +14,7 @@ dialplane_gateway_part(policy
   SOURCES client_address.c cors.c credentials.c etag.c identity.c media.c problem.c rate_credentials.c rate_limit.c rate_share.c rate_text.c
   LINK dialplane_gateway_http dialplane_bus dialplane_app dialplane_base)
 dialplane_gateway_part(route
-  SOURCES bind.c multipart.c percent.c router.c template.c transcode.c
+  SOURCES bind.c multipart.c percent.c query_credentials.c router.c template.c transcode.c
   LINK dialplane_gateway_policy dialplane_json dialplane_schema dialplane_base)
 dialplane_gateway_part(upstream
   SOURCES backend.c call.c channel.c exporter.c health.c resolve.c session.c status.c

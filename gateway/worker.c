@@ -98,6 +98,8 @@ static void on_request(struct exchange *exchange, void *context)
         answer_preflight(request, request->match.allow);
         return;
     }
+    if (!request_read_query(request))
+        return;
     switch (request->match.status) {
     case 200:
         serve_route(request);

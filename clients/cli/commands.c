@@ -12,6 +12,7 @@ const struct command_group command_groups[] = {
     {"metrics", "metrics", "the figures of many calls"},
     {"dnc", "suppressions", "numbers that a company may not call"},
     {"contact", "contacts", "what is known of a person"},
+    {"key", "keys", "API keys, with which machines say who they are"},
     {"config", "configs", "profiles: which platform to speak to, and how"},
 };
 const size_t command_group_count = sizeof(command_groups) / sizeof(*command_groups);
@@ -126,6 +127,17 @@ static const struct column suppression_columns[] = {
     {"SOURCE", "source", CELL_STATUS, false, 1},
     {"REASON", "reason", CELL_TEXT, true, 2},
     {"ADDED", "created_at", CELL_TIME, false, 3},
+    {NULL, NULL, 0, false, 0},
+};
+
+static const struct column key_columns[] = {
+    {"ID", "id", CELL_TEXT, false, 0},
+    {"NAME", "name", CELL_TEXT, true, 0},
+    {"PREFIX", "prefix", CELL_TEXT, false, 1},
+    {"EXPIRES", "expires_at", CELL_TIME, false, 2},
+    {"LAST USED", "last_used_at", CELL_TIME, false, 3},
+    {"MADE BY", "created_by", CELL_TEXT, true, 4},
+    {"CREATED", "created_at", CELL_TIME, false, 5},
     {NULL, NULL, 0, false, 0},
 };
 
@@ -434,6 +446,27 @@ const struct command commands[] = {
      .positionals = {THE_COMPANY("company_id")},
      .own_flags = confirm_flags,
      .confirm = "Erase what is known of this person"},
+    {.group = "key",
+     .name = "list",
+     .method = "ApiKeyService/ListApiKeys",
+     .positionals = {THE_COMPANY("company_id")},
+     .rows = "items",
+     .columns = key_columns},
+    {.group = "key",
+     .name = "get",
+     .method = "ApiKeyService/GetApiKey",
+     .positionals = {THE_COMPANY("company_id"), THE_ID("ID", "id")}},
+    {.group = "key",
+     .name = "create",
+     .method = "ApiKeyService/CreateApiKey",
+     .positionals = {THE_COMPANY("company_id")},
+     .own_flags = create_flags},
+    {.group = "key",
+     .name = "revoke",
+     .method = "ApiKeyService/DeleteApiKey",
+     .positionals = {THE_COMPANY("company_id"), THE_ID("ID", "id")},
+     .own_flags = confirm_flags,
+     .confirm = "Revoke the API key: whatever still uses it will be refused"},
 
     {.group = "config",
      .name = "show",

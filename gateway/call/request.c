@@ -6,6 +6,7 @@
 #include "gateway/policy/credentials.h"
 #include "gateway/policy/etag.h"
 #include "gateway/policy/problem.h"
+#include "gateway/route/query_credentials.h"
 #include "gateway/route/transcode.h"
 
 #include <stdio.h>
@@ -267,6 +268,42 @@ static bool only_header(const struct request *request, const char *name, struct 
     return found <= 1;
 }
 
+bool request_read_query(struct request *request)
+{
+    struct err err = {0};
+
+    if (query_credentials(exchange_query(request->exchange), request_arena(request),
+                          &request->query, &request->ticket, &err))
+        return true;
+    request_fail(request, &err, NULL);
+    return false;
+}
+
+/* Handed on under a scheme of its own, so that nothing but a stream takes it. */
+static bool show_ticket(struct request *request, struct err *err)
+{
+    if (!credentials_is_ticket(request->ticket))
+        return err_set(err, ERR_UNAUTHENTICATED, "TICKET_MALFORMED",
+                       "the ticket has not the form of one");
+    request->authorization = arena_printf(request_arena(request), "Ticket %.*s",
+                                          (int)request->ticket.length, request->ticket.data);
+    return request->authorization ||
+           err_set(err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE, "out of memory");
+}
+
+static bool use_ticket(struct request *request, struct err *err)
+{
+    const struct schema_method *method = request->route->method;
+
+    if (request->authorization)
+        return err_set(err, ERR_UNAUTHENTICATED, "TOKEN_MALFORMED",
+                       "there are two authorizations: a ticket in the address, and another one");
+    if (!method->server_streaming || method->download_type)
+        return err_set(err, ERR_UNAUTHENTICATED, "TICKET_NOT_HERE",
+                       "a ticket opens a stream and nothing else: send the header Authorization");
+    return show_ticket(request, err);
+}
+
 bool request_authorize(struct request *request)
 {
     struct str authorization, protocols = {NULL, 0};
@@ -275,20 +312,17 @@ bool request_authorize(struct request *request)
 
     if (websocket)
         protocols = exchange_header(request->exchange, "sec-websocket-protocol");
-    if (credentials_in_query(exchange_query(request->exchange)))
-        err_set(&err, ERR_INVALID_ARGUMENT, REASON_CREDENTIALS_IN_URL,
-                "an address must not carry credentials, because logs and histories keep it: send "
-                "them as Authorization: Bearer <token>, and take this one out of use");
-    else if (!only_header(request, "authorization", &authorization))
+    if (!only_header(request, "authorization", &authorization))
         err_set(&err, ERR_UNAUTHENTICATED, "TOKEN_MALFORMED",
                 "there are two Authorization headers");
     else if (credentials_read(authorization, protocols, request_arena(request),
-                              &request->authorization, &request->protocol, &err)) {
+                              &request->authorization, &request->protocol, &err) &&
+             (!request->ticket.data || use_ticket(request, &err))) {
         /* A browser's WebSocket is told in a message why it is closed: by the service. */
         if (request->authorization || websocket || !request->worker->gateway->options.authenticates)
             return true;
         err_set(&err, ERR_UNAUTHENTICATED, REASON_TOKEN_MISSING,
-                "say who you are: Authorization: Bearer <token>");
+                "say who you are: Authorization: Bearer <token or API key>");
     }
     request_fail(request, &err, NULL);
     return false;

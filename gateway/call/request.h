@@ -21,7 +21,10 @@ struct request {
     size_t figures;            /* index into stats->routes */
     int64_t started_us;
     struct identity identity;
-    const char *authorization; /* "Bearer …" for the services, or NULL: see request_authorize() */
+    struct str query;           /* without a ticket */
+    struct str ticket;          /* of the query, or {NULL, 0} */
+    const char *authorization;  /* "Bearer …" or "Ticket …" for the services, or NULL: see
+                                   request_authorize() */
     struct net_address client; /* where it comes from, see limits_find_client() */
     char client_address[NET_ADDRESS_TEXT_SIZE];
     bool principal_known; /* of its Authorization header */
@@ -75,9 +78,11 @@ void request_fail(struct request *request, const struct err *err, struct answer_
 void request_fail_code(struct request *request, enum err_code code, const char *reason,
                        const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* Looks through the query for what says who is asking: request->query, request->ticket. False: it
+ * has been answered 400, because an address must not carry credentials. */
+bool request_read_query(struct request *request);
 /* Reads who it says it is from, before anything else of a route is looked at. False: it has been
- * answered 401, or 400 when its address carries credentials. What the credentials are worth is the
- * services' to say: each verifies them. */
+ * answered 401. What the credentials are worth is the services' to say: each verifies them. */
 bool request_authorize(struct request *request);
 /* The deadline of the route's calls. */
 int64_t request_timeout_us(const struct request *request);

@@ -38,9 +38,9 @@ static bool transcode(struct request *request, struct str body, struct str *ret_
     struct buf *wire = worker_scratch(&worker->wire);
     struct err err = {0};
 
-    if (!transcode_request(worker->gateway->schema, &request->match,
-                           exchange_query(request->exchange), body, request_arena(request),
-                           worker_scratch(&worker->text), wire, ret_violations, &err) &&
+    if (!transcode_request(worker->gateway->schema, &request->match, request->query, body,
+                           request_arena(request), worker_scratch(&worker->text), wire,
+                           ret_violations, &err) &&
         !*ret_violations) {
         request_fail(request, &err, NULL);
         return false;

@@ -422,8 +422,8 @@ void upload_start(struct request *request)
     violations_init(&upload->violations, arena, VIOLATIONS_MAX);
     bind_headers(upload);
     if (!bind_path(&request->match, arena, &upload->fields, &upload->violations, &err) ||
-        !bind_query(request->route, exchange_query(exchange), arena, &upload->fields,
-                    &upload->violations, &err) ||
+        !bind_query(request->route, request->query, arena, &upload->fields, &upload->violations,
+                    &err) ||
         (upload->violations.count && !err_set_violations(&err, &upload->violations))) {
         fail(upload, &err);
         return;

@@ -110,12 +110,12 @@ static void settle(struct hub *hub)
 {
     struct history *history = &hub->history;
     size_t buffer = (size_t)hub->live->worker->gateway->options.live_buffer_bytes;
-    size_t limit = hub->lonely && buffer > LONELY_BYTES ? LONELY_BYTES : buffer;
+    bool for_one = hub->lonely || hub->ticketed;
+    size_t limit = for_one && buffer > LONELY_BYTES ? LONELY_BYTES : buffer;
 
     if (!hub->route->method->stream_cursor || hub->dead)
         return;
-    while (history->count && history->first < hub->edge &&
-           (hub->lonely || history->bytes > limit)) {
+    while (history->count && history->first < hub->edge && (for_one || history->bytes > limit)) {
         history_drop_oldest(history);
         detach_hub(hub); /* who joins now needs a stream of its own */
     }
@@ -301,6 +301,11 @@ static void on_done(struct upstream_call *call, const struct err *status)
 
 static const struct upstream_handler hub_handler = {.on_message = on_message, .on_done = on_done};
 
+static bool is_ticket(const char *authorization)
+{
+    return authorization && strncmp(authorization, "Ticket ", 7) == 0;
+}
+
 static bool is_same_text(const char *a, const char *b)
 {
     return a && b ? strcmp(a, b) == 0 : a == b;
@@ -389,12 +394,14 @@ bool hub_join(struct live *live, const struct route *route, struct str request,
 {
     uint64_t hash = XXH3_64bits_withSeed(request.length ? request.data : "", request.length,
                                          (uint64_t)(uintptr_t)route->method);
-    struct hub *hub = find(live, route, request, caller->authorization, hash);
+    bool ticketed = is_ticket(caller->authorization);
+    struct hub *hub = ticketed ? NULL : find(live, route, request, caller->authorization, hash);
 
-    if (!hub) {
-        hub = hub_open(live, route, request, caller, err);
-        if (!hub)
-            return false;
+    if (!hub && !(hub = hub_open(live, route, request, caller, err)))
+        return false;
+    if (ticketed) {
+        hub->ticketed = true;
+    } else if (!hub->joinable) { /* a new one */
         hub->hash = hash;
         hub->joinable = true;
         LIST_REMOVE(hub, link);

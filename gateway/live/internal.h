@@ -28,6 +28,7 @@ struct hub {
     bool begun;    /* the first message has come */
     bool joinable; /* its history is whole, and it goes on */
     bool lonely;   /* of one watcher that fell behind: nobody joins, no history is kept */
+    bool ticketed; /* opened with a ticket, which is good once: nobody joins, no history is kept */
     bool paused;   /* the service is held back until somebody has taken what is here */
     bool ended;
     bool work_scheduled;

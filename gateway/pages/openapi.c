@@ -61,6 +61,9 @@ static void put_notes(struct buf *text, const struct operation *operation)
                      "events (`Accept: text/event-stream`).");
     if (method->websocket)
         buf_put_cstr(text, " With `Upgrade: websocket` the same messages come over a WebSocket.");
+    if (method->server_streaming && !method->download_type)
+        buf_put_cstr(text, " Where no header can be sent, `?ticket=` of `CreateWsTicket` says who "
+                           "is asking, once.");
     if (method->server_streaming && method->stream_cursor)
         buf_printf(text, " To resume, name the last `seq` as `%s` or `Last-Event-ID`.",
                    method->stream_cursor->name);

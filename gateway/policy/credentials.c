@@ -46,26 +46,6 @@ static bool keep(struct str prefix, struct str text, struct arena *arena, const 
     return true;
 }
 
-bool credentials_in_query(struct str query)
-{
-    static const char *const names[] = {"access_token", "token",         "id_token",
-                                        "auth_token",   "bearer",        "api_key",
-                                        "apikey",       "authorization", "jwt"};
-
-    while (query.length) {
-        const char *amp = memchr(query.data, '&', query.length);
-        size_t length = amp ? (size_t)(amp - query.data) : query.length;
-        const char *equals = memchr(query.data, '=', length);
-        struct str name = {query.data, equals ? (size_t)(equals - query.data) : length};
-        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-            if (str_equal_ignore_case(name, str_from(names[i])))
-                return true;
-        query.data += length + (amp != NULL);
-        query.length -= length + (amp != NULL);
-    }
-    return false;
-}
-
 bool credentials_read(struct str authorization, struct str websocket_protocols, struct arena *arena,
                       const char **ret_authorization, struct str *ret_protocol, struct err *err)
 {
@@ -83,4 +63,15 @@ bool credentials_read(struct str authorization, struct str websocket_protocols, 
         return true;
     *ret_protocol = STR_LITERAL("bearer");
     return keep(STR_LITERAL("Bearer "), token, arena, ret_authorization, err);
+}
+
+bool credentials_is_ticket(struct str text)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        char c = text.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '_'))
+            return false;
+    }
+    return text.length > 0 && text.length <= 64;
 }

@@ -18,10 +18,7 @@
  * UNAUTHENTICATED; its message repeats nothing of what was sent. */
 bool credentials_read(struct str authorization, struct str websocket_protocols, struct arena *arena,
                       const char **ret_authorization, struct str *ret_protocol, struct err *err);
-
-/* True when the query carries credentials, by one of the names that such parameters have elsewhere
- * (access_token in RFC 6750 §2.3, token, api_key …): addresses end up in logs and histories, so
- * they are refused whatever they are worth. */
-bool credentials_in_query(struct str query);
+/* Whether a parameter of an address may be handed on as a ticket: 1 to 64 of base64url. */
+bool credentials_is_ticket(struct str text);
 
 #endif

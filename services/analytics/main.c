@@ -114,6 +114,12 @@ static const struct rpc_handler handlers[] = {
         .check = check_watch_live,
         .handle = watch_live,
     },
+    {
+        .path = "/dialplane.v1.AnalyticsService/CreateWsTicket",
+        .request = &dialplane__v1__create_ws_ticket_request__descriptor,
+        .response = &dialplane__v1__ws_ticket__descriptor,
+        .handle = create_ws_ticket,
+    },
 };
 
 /* Settings of this process alone. */

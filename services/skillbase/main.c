@@ -1,4 +1,5 @@
-/* dialplane-skillbase: companies, skillbases and their versions, and the audit log. */
+/* dialplane-skillbase: companies, their API keys, skillbases and their versions, and the audit log.
+ */
 #include "audit_upkeep.h"
 #include "domain/secret_names.h"
 #include "handlers/handlers.h"
@@ -7,6 +8,7 @@
 
 #include "service/service.h"
 
+#include "dialplane/v1/api_key.pb-c.h"
 #include "dialplane/v1/audit.pb-c.h"
 #include "dialplane/v1/file.pb-c.h"
 #include "google/protobuf/empty.pb-c.h"
@@ -121,6 +123,32 @@ static const struct rpc_handler handlers[] = {
         .handle = get_skillbase_for_call,
     },
     {
+        .path = "/dialplane.v1.ApiKeyService/ListApiKeys",
+        .request = &dialplane__v1__list_api_keys_request__descriptor,
+        .response = &dialplane__v1__list_api_keys_response__descriptor,
+        .check = check_list_api_keys,
+        .handle = list_api_keys,
+    },
+    {
+        .path = "/dialplane.v1.ApiKeyService/CreateApiKey",
+        .request = &dialplane__v1__create_api_key_request__descriptor,
+        .response = &dialplane__v1__api_key__descriptor,
+        .check = check_create_api_key,
+        .handle = create_api_key,
+    },
+    {
+        .path = "/dialplane.v1.ApiKeyService/GetApiKey",
+        .request = &dialplane__v1__get_api_key_request__descriptor,
+        .response = &dialplane__v1__api_key__descriptor,
+        .handle = get_api_key,
+    },
+    {
+        .path = "/dialplane.v1.ApiKeyService/DeleteApiKey",
+        .request = &dialplane__v1__delete_api_key_request__descriptor,
+        .response = &google__protobuf__empty__descriptor,
+        .handle = delete_api_key,
+    },
+    {
         .path = "/dialplane.v1.AuditService/ListAuditEntries",
         .request = &dialplane__v1__list_audit_entries_request__descriptor,
         .response = &dialplane__v1__list_audit_entries_response__descriptor,
@@ -211,6 +239,7 @@ int main(int argc, char **argv)
     static const char *const services[] = {
         "dialplane.v1.CompanyService",
         "dialplane.v1.SkillbaseService",
+        "dialplane.v1.ApiKeyService",
         "dialplane.v1.AuditService",
         NULL,
     };

@@ -160,13 +160,15 @@ def two_companies(root):
         prices = root.ok("POST", f"/api/companies/{company['id']}/prices", 201, json={
             "valid_from": "2099-01-01T00:00:00Z", "stt_minute": 0.005, "llm_million_input_tokens": 0.05, "llm_million_output_tokens": 0.08, "tts_thousand_characters": 0.015,
             "livekit_minute": 0.004})
+        api_key = root.ok("POST", f"/api/companies/{company['id']}/api-keys", 201, json={"name": "CRM", "roles": ["agent"]})
         call = str(uuid.uuid4())
         root.ok("POST", f"/api/analytics/calls/{call}/events", json={"events": [
             {"seq": 1, "occurred_at": datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
              "started": {"company_id": company["id"], "campaign_id": campaign["id"], "skillbase_id": skillbase["id"]}}]})
         return {"company": company["id"], "skillbase": skillbase["id"], "campaign": campaign["id"],
                 "task": next(task["id"] for task in tasks if task["id"] != held["task_id"]), "suppression": suppression["id"], "call": call,
-                "upload": upload["upload_id"], "prices": prices["id"], "held": held["call_id"]}
+                "upload": upload["upload_id"], "prices": prices["id"], "held": held["call_id"],
+                "api_key": api_key["id"]}
     return make(), make()
 
 

@@ -180,7 +180,8 @@ def fill(descriptor, path, own, depth=0):
     service, method = path.rsplit(".", 1)[1].split("/")
     values = {}
     of_id = {"CompanyService": "company", "SkillbaseService": "skillbase", "CampaignService": "campaign", "AnalyticsService": "call",
-             "SuppressionService": "suppression", "DispatchService": "call", "AuditService": "company", "PrivacyService": "company"}[service]
+             "SuppressionService": "suppression", "DispatchService": "call", "AuditService": "company", "PrivacyService": "company",
+             "ApiKeyService": "api_key"}[service]
     if "Task" in method or "Attempts" in method:
         of_id = "task"
     names = {"id": own[of_id], "company_id": own["company"], "skillbase_id": own["skillbase"], "campaign_id": own["campaign"], "call_id": own["call"],
@@ -257,7 +258,7 @@ def check_no_row_crosses(closed, issuer, owned):
     mine, theirs = owned
 
     def snapshot():
-        tables = ("companies", "skillbases", "skillbase_versions", "campaigns", "call_tasks", "suppressions", "calls", "turns")
+        tables = ("companies", "skillbases", "skillbase_versions", "campaigns", "call_tasks", "suppressions", "calls", "turns", "api_keys")
         return {name: psql(closed, f"select md5(coalesce(string_agg(t::text, '|' order by t::text), '')) from {name} t") for name in tables
                 if psql(closed, f"select to_regclass('{name}') is not null") == "t"}
     before = snapshot()

@@ -1,4 +1,4 @@
-"""What a verified token costs: the same GET on a platform that asks nobody and on one that asks everybody, in turns, by CPU time. And what row-level
+"""What a verified token, and an API key, costs: the same GET on a platform that asks nobody and on one that asks everybody, in turns, by CPU time. And what row-level
 security costs on top of it: the same GETs with tokens of the platform, whose statements it does not confine, and with those of companies."""
 
 import subprocess
@@ -58,26 +58,33 @@ def row_level_security(folder, platform_token, closed, api):
     verdict("the same when the company changes with every request", median(ratios["each"]), "", CHANGES_LIMIT)
 
 
+
 def main():
-    heading(f"auth: GET /api/skillbases/{{id}} with the tokens of {CALLERS} callers")
+    heading(f"auth: GET /api/skillbases/{{id}} by {CALLERS} callers")
     with tempfile.TemporaryDirectory(prefix="dialplane-bench.") as folder:
         token(folder, None)
         tokens = [token(folder, number) for number in range(CALLERS)]
-        get = script(folder, "get", [(t, None) for t in tokens])
         settings = {"DIALPLANE_AUTH": "token", "DIALPLANE_AUTH_KEYS": f"{folder}/keys.json"}
         with platform() as (free, api), platform(settings) as (closed, closed_api):
             closed_api.client.headers["Authorization"] = f"Bearer {tokens[0]}"
-            paths = [f"/api/skillbases/{a.skillbase(a.company())['id']}" for a in (api, closed_api)]
-            ratios = []
+            company = closed_api.company()
+            paths = [f"/api/skillbases/{a.skillbase(c)['id']}" for a, c in ((api, api.company()), (closed_api, company))]
+            # Platform keys, as the tokens are: row-level security is measured below.
+            keys = [closed_api.ok("POST", f"/api/companies/{company['id']}/api-keys", 201, json={"name": f"caller {n}", "roles": ["platform"]})["key"]
+                    for n in range(CALLERS)]
+            scripts = {"a token": script(folder, "tokens", [(t, None) for t in tokens]), "an API key": script(folder, "keys", [(k, None) for k in keys])}
+            ratios = {name: [] for name in scripts}
             for number in range(1, ROUNDS + 1):
                 off = wrk(free, paths[0], SECONDS)
-                on = wrk(closed, paths[1], SECONDS, script=get)
-                ours = [cost(run) for run in (off, on)]
-                ratios.append(ours[1] / ours[0])
-                info(f"round {number}: without {off.rate:.0f}/s, {ours[0]:.1f} µs a GET; with {on.rate:.0f}/s, {ours[1]:.1f} µs "
-                     f"(gateway {on.per_request('gateway') - off.per_request('gateway'):+.1f}, skillbase "
-                     f"{on.per_request('skillbase') - off.per_request('skillbase'):+.1f}); ratio {ratios[-1]:.3f}")
-            verdict("CPU of a GET with a token / without", median(ratios), "", LIMIT)
+                info(f"round {number}: without {off.rate:.0f}/s, {cost(off):.1f} µs a GET")
+                for name, path in scripts.items():
+                    on = wrk(closed, paths[1], SECONDS, script=path)
+                    ratios[name].append(cost(on) / cost(off))
+                    info(f"  with {name} {on.rate:.0f}/s, {cost(on):.1f} µs "
+                         f"(gateway {on.per_request('gateway') - off.per_request('gateway'):+.1f}, skillbase "
+                         f"{on.per_request('skillbase') - off.per_request('skillbase'):+.1f}); ratio {ratios[name][-1]:.3f}")
+            for name, found in ratios.items():
+                verdict(f"CPU of a GET with {name} / without", median(found), "", LIMIT)
             row_level_security(folder, tokens[0], closed, closed_api)
     # What rate limits cost, without a network: the program holds itself to its limit.
     if subprocess.run([str(ROOT / "build" / PRESET / "bin" / "bench_limits")], check=False).returncode != 0:

@@ -127,6 +127,25 @@ def suppressions(tour, company):
     tour.do("DeleteSuppression", path={**where, "id": added["id"]})
 
 
+def api_keys(tour, company):
+    where = {"company_id": company["id"]}
+    body = {"name": "CRM", "roles": ["viewer", "agent"], "expires_at": "2099-01-01T00:00:00Z"}
+    made = tour.do("CreateApiKey", path=where, json=body)
+    if made is None:
+        return
+    # an example that looks like a key, and is none
+    step = tour.steps["CreateApiKey"]
+    step["answer"] = {**made, "prefix": "dpk_0123456789abcdef", "key": "dpk_0123456789abcdef_" + "EXAMPLE" * 6 + "X"}
+    tour.do("ListApiKeys", path=where)
+    tour.do("GetApiKey", path={**where, "id": made["id"]})
+    tour.do("DeleteApiKey", path={**where, "id": made["id"]})
+    psql(tour.platform, "insert into api_keys (id, company_id, name, roles, prefix, secret_hash, created_by, created_at) select gen_random_uuid(), "
+                        f"'{company['id']}', 'n', '{{viewer}}', 'dpk_' || gen_random_uuid(), sha256(n::text::bytea), 'tour', now() "
+                        "from generate_series(1, 1000) n")
+    tour.do("CreateApiKey", 409, path=where, json=body)
+    psql(tour.platform, f"delete from api_keys where company_id = '{company['id']}'")
+
+
 def audit(tour, company):
     where = {"company_id": company["id"]}
     query = {"kind": "skillbase", "action": "update"}
@@ -227,6 +246,8 @@ def analytics(tour, company, skillbase, campaign, held):
     tour.do("FinishTask", path=call, json={"fence": held["fence"], "disposition": "answered", "outcome": "success"})
     tour.do("FinishTaskBatch", json={"calls": [{**call, "fence": held["fence"], "disposition": "answered", "outcome": "success"}]})
     tour.do("FinishTask", 409, path=call, json={"fence": held["fence"], "disposition": "busy"})
+    if tour.do("CreateWsTicket", query={"company_id": company["id"]}):
+        tour.steps["CreateWsTicket"]["answer"]["ticket"] = "dpt_" + "EXAMPLE" * 6 + "X"
     tour.watch("WatchCall", call)
     tour.watch("WatchCall2", call)
     tour.watch("WatchLive", query={"company_id": company["id"]}, messages=2)
@@ -285,6 +306,7 @@ def run(platform, api, document, unique=None, on_company=lambda company: None):
     skillbase = skillbases(tour, company)
     audit(tour, company)
     suppressions(tour, company)
+    api_keys(tour, company)
     prices(tour, company)
     campaign = campaigns(tour, company, skillbase)
     held = dispatch(tour, campaign)

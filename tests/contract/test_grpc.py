@@ -18,7 +18,7 @@ from conftest import SKILLBASE_CONFIG, wait_until
 from reflected import Reflected, known
 
 BACKENDS = {
-    "skillbase": {"dialplane.v1.CompanyService", "dialplane.v1.SkillbaseService", "dialplane.v1.AuditService"},
+    "skillbase": {"dialplane.v1.CompanyService", "dialplane.v1.SkillbaseService", "dialplane.v1.AuditService", "dialplane.v1.ApiKeyService"},
     "campaign": {"dialplane.v1.CampaignService", "dialplane.v1.DispatchService", "dialplane.v1.PrivacyService", "dialplane.v1.SuppressionService"},
     "analytics": {"dialplane.v1.AnalyticsService"},
 }
@@ -156,6 +156,13 @@ def test_each_unary_method_answers(clients, api, platform):
     assert call("SuppressionService/ListSuppressions", company_id=company["id"])["items"] == [entry]
     assert call("SuppressionService/DeleteSuppression", **named) == {}
 
+    key = call("ApiKeyService/CreateApiKey", company_id=company["id"], api_key={"name": "CRM", "roles": ["API_KEY_ROLE_VIEWER"]})
+    named = {"company_id": company["id"], "id": key["id"]}
+    shown = call("ApiKeyService/GetApiKey", **named)
+    assert key.pop("key").startswith(key["prefix"]) and shown == key
+    assert call("ApiKeyService/ListApiKeys", company_id=company["id"])["items"] == [key]
+    assert call("ApiKeyService/DeleteApiKey", **named) == {}
+
     assert call("CampaignService/GetCampaign", id=campaign["id"])["status"] == "CAMPAIGN_STATUS_COMPLETED"
     spare = call("CampaignService/CreateCampaign", campaign={"company_id": company["id"], "skillbase_id": skillbase["id"], "name": "e"})
     assert call("CampaignService/CancelCampaign", id=spare["id"])["status"] == "CAMPAIGN_STATUS_CANCELLED"
@@ -175,6 +182,7 @@ def test_each_unary_method_answers(clients, api, platform):
     prices = call("AnalyticsService/SetPrices", company_id=company["id"], valid_from="2100-01-01T00:00:00Z", stt_minute=5000000000)
     assert call("AnalyticsService/ListPrices", company_id=company["id"])["items"] == [prices]
     assert call("AnalyticsService/DeletePrices", company_id=company["id"], id=prices["id"]) == {}
+    assert call("AnalyticsService/CreateWsTicket")["ticket"].startswith("dpt_")
     assert call("AnalyticsService/ReRateCalls", **days)["rated"] == "1"
 
     erased = call("PrivacyService/EraseContact", company_id=company["id"], phone_number=claimed[0]["phone_number"])

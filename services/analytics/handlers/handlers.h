@@ -29,5 +29,6 @@ void re_rate_calls(struct rpc_call *call, const void *request);
 void watch_call(struct rpc_call *call, const void *request);
 void check_watch_live(const void *request, struct violations *violations);
 void watch_live(struct rpc_call *call, const void *request);
+void create_ws_ticket(struct rpc_call *call, const void *request);
 
 #endif

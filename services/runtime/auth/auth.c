@@ -24,12 +24,19 @@ struct slot {
 struct auth {
     const struct clock *clock;
     struct auth_options options;
-    char *path, *issuer, *audience;
+    char *path, *issuer, *audience; /* path NULL: the keys come from the source */
     struct key_set keys;
     struct timespec changed; /* of the file */
     off_t file_size;
     ino_t inode;
     int64_t looked_us;
+    struct auth_key_source source; /* fetch NULL: there is a file */
+    int64_t asked_us, fetched_us;  /* of the source: tried, and last had */
+    bool fetching;
+    uint64_t text_hash;             /* of what was fetched */
+    struct auth_check_list waiters; /* for what is being fetched */
+    struct auth_store store;
+    struct facts *facts; /* NULL: there is no store */
     struct slot *slots;
     uint64_t seed; /* so that nobody can choose tokens that push each other out */
     struct auth_stats stats;
@@ -88,38 +95,70 @@ static void reload(struct auth *auth)
     log_event(LOG_LEVEL_INFO, "key_set_loaded", log_int("keys", auth->keys.count));
 }
 
-struct auth *auth_new(const struct clock *clock, const struct auth_options *options,
-                      struct err *err)
+static bool take_text(struct auth *auth, struct str text, struct err *err)
 {
-    struct auth *auth = calloc(1, sizeof(*auth));
+    struct key_set fresh;
+
+    if (!key_set_parse(text.data, text.length, auth->options.allow_hs256, &fresh, err))
+        return false;
+    key_set_done(&auth->keys);
+    auth->keys = fresh;
+    auth->text_hash = XXH3_64bits_withSeed(text.data, text.length, auth->seed);
+    forget_all(auth);
+    return true;
+}
+
+static bool first_keys(struct auth *auth, struct err *err)
+{
+    auth->looked_us = auth->asked_us = auth->fetched_us = auth->clock->monotonic_us(auth->clock);
+    if (!auth->path)
+        return take_text(auth, auth->options.key_set_text, err);
+    has_changed(auth);
+    return key_set_load(auth->path, auth->options.allow_hs256, &auth->keys, err);
+}
+
+/* False: short of memory. */
+static bool prepare(struct auth *auth, const struct auth_options *options)
+{
     struct entropy entropy;
 
-    if (!auth)
-        goto no_memory;
-    auth->clock = clock;
+    entropy_init_system(&entropy);
+    auth->seed = entropy_uint64(&entropy);
+    TAILQ_INIT(&auth->waiters);
     auth->options = *options;
-    auth->path = strdup(options->key_set_path);
+    auth->path = options->key_set_path ? strdup(options->key_set_path) : NULL;
     auth->issuer = strdup(options->issuer);
     auth->audience = strdup(options->audience);
     auth->options.issuer = auth->issuer;
     auth->options.audience = auth->audience;
+    if (options->source)
+        auth->source = *options->source;
     if (options->cache_slots)
         auth->slots = calloc(options->cache_slots, sizeof(*auth->slots));
-    if (!auth->path || !auth->issuer || !auth->audience || (options->cache_slots && !auth->slots))
-        goto no_memory;
-    entropy_init_system(&entropy);
-    auth->seed = entropy_uint64(&entropy);
-    auth->looked_us = clock->monotonic_us(clock);
-    has_changed(auth);
-    if (!key_set_load(auth->path, options->allow_hs256, &auth->keys, err)) {
+    if (options->store) {
+        auth->store = *options->store;
+        auth->facts = facts_new(auth->clock, options->store, options->cache_slots,
+                                options->recheck_us, auth->seed);
+    }
+    return (auth->path || !options->key_set_path) && auth->issuer && auth->audience &&
+           (auth->slots || !options->cache_slots) && (auth->facts || !options->store);
+}
+
+struct auth *auth_new(const struct clock *clock, const struct auth_options *options,
+                      struct err *err)
+{
+    struct auth *auth = calloc(1, sizeof(*auth));
+
+    if (auth)
+        auth->clock = clock;
+    if (!auth || !prepare(auth, options)) {
         auth_free(auth);
+        err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "not enough memory for the table of tokens");
         return NULL;
     }
-    return auth;
-
-no_memory:
+    if (first_keys(auth, err))
+        return auth;
     auth_free(auth);
-    err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "not enough memory for the table of tokens");
     return NULL;
 }
 
@@ -130,24 +169,12 @@ void auth_free(struct auth *auth)
     if (auth->slots)
         forget_all(auth);
     key_set_done(&auth->keys);
+    facts_free(auth->facts);
     free(auth->slots);
     free(auth->path);
     free(auth->issuer);
     free(auth->audience);
     free(auth);
-}
-
-/* RFC 6750 §2.1; the scheme's case does not matter (RFC 9110 §11.1). */
-static bool read_bearer(struct str header, struct str *ret_token, struct err *err)
-{
-    if (!header.length)
-        return err_set(err, ERR_UNAUTHENTICATED, "TOKEN_MISSING",
-                       "say who you are: Authorization: Bearer <token>");
-    if (header.length <= 7 || strncasecmp(header.data, "Bearer ", 7) != 0)
-        return err_set(err, ERR_UNAUTHENTICATED, "TOKEN_MALFORMED",
-                       "the authorization is not of the form: Bearer <token>");
-    *ret_token = str_trim((struct str){header.data + 7, header.length - 7});
-    return true;
 }
 
 static bool give(const struct token *token, struct arena *arena, struct principal *ret_principal,
@@ -181,15 +208,16 @@ static void remember(struct slot *slot, struct str text, const struct token *tok
     slot->length = text.length;
 }
 
-static bool verify(struct auth *auth, struct str text, struct arena *arena,
-                   struct principal *ret_principal, struct err *err)
+bool auth_verify_token(struct auth *auth, struct str text, struct arena *arena,
+                       struct principal *ret_principal, struct err *err)
 {
     int64_t now = auth->clock->wall_us(auth->clock);
     int64_t leeway = auth->options.leeway_us;
     struct slot *slot = NULL;
     struct token token;
 
-    reload(auth);
+    if (auth->path)
+        reload(auth);
     if (auth->options.cache_slots)
         slot = &auth->slots[XXH3_64bits_withSeed(text.data, text.length, auth->seed) %
                             auth->options.cache_slots];
@@ -210,20 +238,111 @@ static bool verify(struct auth *auth, struct str text, struct arena *arena,
     return true;
 }
 
-bool auth_verify(struct auth *auth, struct str header, struct arena *arena,
-                 struct principal *ret_principal, struct err *err)
-{
-    struct str text;
+/* ---- Keys from a URL ---- */
 
-    memset(ret_principal, 0, sizeof(*ret_principal));
-    if (read_bearer(header, &text, err) && verify(auth, text, arena, ret_principal, err))
-        return true;
+static void fetch(struct auth *auth)
+{
+    auth->fetching = true;
+    auth->asked_us = auth->clock->monotonic_us(auth->clock);
+    auth->source.fetch(auth->source.context);
+}
+
+bool auth_keys_are_coming(struct auth *auth)
+{
+    int64_t now = auth->clock->monotonic_us(auth->clock);
+
+    if (!auth->source.fetch)
+        return false;
+    if (!auth->fetching && now - auth->asked_us >= auth->options.source_retry_us)
+        fetch(auth);
+    return auth->fetching;
+}
+
+void auth_keys_await(struct auth *auth, struct auth_check *check)
+{
+    TAILQ_INSERT_TAIL(&auth->waiters, check, link);
+}
+
+/* The set as it is: what has been verified stays so, and nothing is parsed. */
+static bool is_known_text(const struct auth *auth, struct str text)
+{
+    return auth->text_hash == XXH3_64bits_withSeed(text.data, text.length, auth->seed);
+}
+
+void auth_keys_fetched(struct auth *auth, struct str text, const struct err *err)
+{
+    struct auth_check_list waiters = TAILQ_HEAD_INITIALIZER(waiters);
+    struct auth_check *check;
+    struct err why = {0};
+    bool good = text.data != NULL;
+
+    auth->fetching = false;
+    if (good && !is_known_text(auth, text)) {
+        good = take_text(auth, text, &why);
+        if (good) {
+            auth->stats.key_reloads++;
+            log_event(LOG_LEVEL_INFO, "key_set_loaded", log_int("keys", auth->keys.count));
+        }
+        err = &why;
+    }
+    if (good) {
+        auth->fetched_us = auth->clock->monotonic_us(auth->clock);
+    } else {
+        auth->stats.key_reload_failures++;
+        log_event(LOG_LEVEL_WARN, "key_set_refused", log_text("reason", err->message),
+                  log_text("consequence", "the last good one stays in force"));
+    }
+    TAILQ_CONCAT(&waiters, &auth->waiters, link);
+    while ((check = TAILQ_FIRST(&waiters))) {
+        TAILQ_REMOVE(&waiters, check, link);
+        auth_check_keys_came(check);
+    }
+}
+
+void auth_tick(struct auth *auth)
+{
+    int64_t now = auth->clock->monotonic_us(auth->clock);
+
+    if (auth->facts)
+        facts_tick(auth->facts);
+    if (auth->source.fetch && !auth->fetching &&
+        now - auth->fetched_us >= auth->options.source_refresh_us &&
+        now - auth->asked_us >= auth->options.source_retry_us)
+        fetch(auth);
+}
+
+/* ---- For check.c ---- */
+
+struct facts *auth_facts(struct auth *auth)
+{
+    return auth->facts;
+}
+
+const struct clock *auth_clock(const struct auth *auth)
+{
+    return auth->clock;
+}
+
+const struct auth_store *auth_store(const struct auth *auth)
+{
+    return auth->facts ? &auth->store : NULL;
+}
+
+void auth_count_refusal(struct auth *auth)
+{
     auth->stats.refused++;
-    return false;
 }
 
 void auth_stats(const struct auth *auth, struct auth_stats *ret_stats)
 {
+    struct facts_stats facts = {0};
+
     *ret_stats = auth->stats;
     ret_stats->keys = auth->keys.count;
+    if (auth->facts)
+        facts_stats(auth->facts, &facts);
+    ret_stats->lookups = facts.lookups;
+    ret_stats->lookup_failures = facts.failures;
+    ret_stats->recalled = facts.recalled;
+    ret_stats->known = facts.count;
 }

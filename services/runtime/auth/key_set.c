@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_MAX ((size_t)256 * 1024)
-
 void key_set_done(struct key_set *set)
 {
     for (unsigned i = 0; i < set->count; i++)
@@ -80,22 +78,22 @@ bool key_set_parse(const char *text, size_t size, bool allow_hs256, struct key_s
 bool key_set_load(const char *path, bool allow_hs256, struct key_set *ret_set, struct err *err)
 {
     FILE *file = fopen(path, "re");
-    char *text = malloc(FILE_MAX + 1);
+    char *text = malloc(KEY_SET_BYTES_MAX + 1);
     bool good = false;
 
     if (!file || !text) {
         err_set(err, ERR_INVALID_ARGUMENT, NULL, "the key set %s cannot be read: %s", path,
                 strerror(errno));
     } else {
-        size_t size = fread(text, 1, FILE_MAX + 1, file);
+        size_t size = fread(text, 1, KEY_SET_BYTES_MAX + 1, file);
         if (ferror(file))
             err_set(err, ERR_INVALID_ARGUMENT, NULL, "the key set %s cannot be read", path);
-        else if (size > FILE_MAX)
+        else if (size > KEY_SET_BYTES_MAX)
             err_set(err, ERR_INVALID_ARGUMENT, NULL, "the key set %s is larger than %zu bytes",
-                    path, FILE_MAX);
+                    path, KEY_SET_BYTES_MAX);
         else
             good = key_set_parse(text, size, allow_hs256, ret_set, err);
-        OPENSSL_cleanse(text, FILE_MAX + 1);
+        OPENSSL_cleanse(text, KEY_SET_BYTES_MAX + 1);
     }
     if (file)
         fclose(file);

@@ -35,6 +35,9 @@ static void unlink_call(struct rpc_call *call)
 void rpc_call_free(struct rpc_call *call)
 {
     rpc_stream_release(call);
+    auth_hold_end(&call->hold);
+    if (call->payload)
+        grpc_byte_buffer_destroy(call->payload);
     for (size_t i = 0; i < call->trailing_count; i++)
         grpc_slice_unref(call->trailing[i].value);
     for (size_t i = 0; i < call->initial_count; i++)
@@ -258,10 +261,56 @@ static void refuse_unknown(struct rpc_call *call, const grpc_call_details *detai
                   utf8_is_valid(name, length) ? name : "");
 }
 
-static void begin(struct rpc_call *call, const struct rpc_incoming *incoming)
+static void go_on(struct rpc_call *call, grpc_byte_buffer *payload)
+{
+    if (call->method->client_streaming)
+        rpc_stream_listen(call);
+    else
+        run_handler(call, payload);
+}
+
+static void ask_who(struct rpc_call *call, struct rpc_incoming *incoming)
+{
+    struct err denied = {0};
+    call->is_waiting = true;
+    switch (rpc_access_check(call, &denied)) {
+    case AUTH_WAITS:
+        rpc_call_pin(call);
+        call->payload = incoming->payload;
+        incoming->payload = NULL;
+        call->authorization = (struct str){NULL, 0};
+        return;
+    case AUTH_GOOD:
+        call->is_waiting = false;
+        go_on(call, incoming->payload);
+        return;
+    case AUTH_REFUSED:
+        break;
+    }
+    call->is_waiting = false;
+    rpc_fail(call, &denied);
+}
+
+/* The handler has seen nothing of a call that was cancelled or ended while it waited: its last word
+ * is said here, and goes nowhere. */
+void rpc_call_admit(struct rpc_call *call, const struct err *denied)
+{
+    call->is_waiting = false;
+    if (call->cancelled || call->answered)
+        rpc_fail_code(call, ERR_CANCELLED, NULL, "the call has ended before it began");
+    else if (denied)
+        rpc_fail(call, denied);
+    else
+        go_on(call, call->payload);
+    if (call->payload)
+        grpc_byte_buffer_destroy(call->payload);
+    call->payload = NULL;
+    rpc_call_unpin(call);
+}
+
+static void begin(struct rpc_call *call, struct rpc_incoming *incoming)
 {
     struct rpc_server *server = call->server;
-    struct err denied = {0};
     rpc_metadata_read(call, &incoming->metadata);
     set_deadline(call, incoming->deadline);
     rpc_stream_begin(call);
@@ -279,12 +328,8 @@ static void begin(struct rpc_call *call, const struct rpc_incoming *incoming)
         err_set(&err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", "too many calls are under way");
         err.retry_after_seconds = 1;
         rpc_fail(call, &err);
-    } else if (!rpc_access_allow(call, &denied)) {
-        rpc_fail(call, &denied);
-    } else if (call->method->client_streaming) {
-        rpc_stream_listen(call);
     } else {
-        run_handler(call, incoming->payload);
+        ask_who(call, incoming);
     }
 }
 
@@ -313,7 +358,7 @@ void rpc_call_accept(struct rpc_server *server, struct rpc_method *method,
 
 const struct principal *rpc_call_principal(const struct rpc_call *call)
 {
-    return &call->principal;
+    return &call->check.principal;
 }
 
 struct arena *rpc_call_arena(struct rpc_call *call)

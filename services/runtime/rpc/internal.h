@@ -125,7 +125,11 @@ struct rpc_call {
     const char *request_id;
     struct str authorization;   /* of the metadata: only while the call begins */
     const char *client_address; /* as the gateway says it; NULL: it did not */
-    struct principal principal;
+    bool has_two_authorizations;
+    struct auth_check check;   /* has the principal */
+    struct auth_hold hold;     /* of a stream: what was shown is still good */
+    bool is_waiting;           /* for who is asking to be known: the handler has not begun */
+    grpc_byte_buffer *payload; /* meanwhile: the request */
     struct trace_span span;
     char trace_id[TRACE_ID_TEXT_SIZE];
     uint64_t received_bytes, sent_bytes; /* of messages */
@@ -219,11 +223,15 @@ void rpc_put_details(const struct err *err, struct buf *out);
 const ProtobufCMessage *rpc_request_read(struct rpc_call *call, grpc_byte_buffer *bytes,
                                          struct arena *arena, size_t limit, struct err *err);
 
-/* access.c: who is asking, and whether the method is for them. Fills call->principal, and the
- * identity of call->owner, as which its statements run; false: err says UNAUTHENTICATED or
- * PERMISSION_DENIED. */
-bool rpc_access_allow(struct rpc_call *call, struct err *err);
-/* call->principal is somebody who has shown a good token; false with --auth off. */
+/* After AUTH_WAITS, once: the handler begins, or the call is answered with `denied`. */
+void rpc_call_admit(struct rpc_call *call, const struct err *denied);
+
+/* access.c: who is asking, and whether the method is for them. Fills the principal,
+ * and the identity of call->owner, as which its statements run. Refused: err
+ * says UNAUTHENTICATED, PERMISSION_DENIED or UNAVAILABLE. Waits: rpc_call_admit() follows, whatever
+ * becomes of the call meanwhile. */
+enum auth_verdict rpc_access_check(struct rpc_call *call, struct err *err);
+/* call->check.principal is somebody who has shown a good token; false with --auth off. */
 bool rpc_access_is_verified(const struct rpc_call *call);
 
 /* personal.c: whether this answer must be masked, and it masked: on true the caller frees the buf.

@@ -80,6 +80,7 @@ void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadat
         } else if (str_equal(key, STR_LITERAL("traceparent"))) {
             traceparent = value;
         } else if (str_equal(key, STR_LITERAL("authorization"))) {
+            call->has_two_authorizations = call->authorization.data != NULL;
             call->authorization = value;
         } else if (str_equal(key, STR_LITERAL("dialplane-client-address"))) {
             call->client_address = read_address(call->arena, value);

@@ -204,7 +204,7 @@ void rpc_stream_listen(struct rpc_call *call)
 
 void rpc_stream_input_gone(struct rpc_call *call)
 {
-    if (!call->method->client_streaming || call->input_is_over || call->ended)
+    if (!call->method->client_streaming || call->input_is_over || call->ended || call->is_waiting)
         return;
     call->input_is_over = true;
     call->method->handler->on_gone(call);

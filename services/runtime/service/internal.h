@@ -3,6 +3,7 @@
 #define DIALPLANE_SERVICE_INTERNAL_H
 
 #include "rpc/exporter.h"
+#include "service/credentials.h"
 #include "service/service.h"
 #include "tls/tls.h"
 
@@ -17,7 +18,9 @@ struct service_settings {
     int64_t max_calls;
     int64_t shutdown_grace_us, shutdown_leave_us;
     const char *auth, *auth_keys, *auth_issuer, *auth_audience;
-    int64_t auth_leeway_us, auth_cache;
+    const char *auth_keys_ca; /* NULL: the system's */
+    int64_t auth_keys_refresh_us, auth_keys_retry_us, auth_keys_wait_us;
+    int64_t auth_leeway_us, auth_cache, auth_recheck_us;
     bool auth_hs256;
     int64_t database_wait_us;
     struct app_trace_settings trace;
@@ -34,8 +37,11 @@ struct running {
     struct loop *loop;
     struct schema *schema;
     struct pg_pool *pool;
-    void *context;             /* of the handlers */
-    struct auth *auth;         /* NULL: off */
+    void *context;     /* of the handlers */
+    struct auth *auth; /* NULL: off */
+    struct credentials *credentials;
+    struct key_fetch *key_fetch; /* NULL: the keys are in a file */
+    struct loop_timer *auth_timer;
     struct rpc_secure *secure; /* NULL: plain */
     struct tls_watch *tls_watch;
     struct rpc_server *server;
@@ -50,6 +56,14 @@ struct running {
 };
 /* Writes /metrics. context is a struct running. */
 void service_collect(struct buf *out, void *context);
+
+/* authentication.c: after the pool; nothing happens with --auth off. */
+bool service_auth_open(struct running *running, struct err *err);
+/* At drain: asks for nothing any more. */
+void service_auth_pause(struct running *running);
+/* After the server and the pool are gone, before the loop is. */
+void service_auth_close(struct running *running);
+void service_auth_collect(struct buf *out, const struct running *running);
 
 /* tls.c */
 #define SERVICE_TLS_SETTINGS 4

@@ -64,6 +64,7 @@ static void on_traces_sent(void *context)
 static void on_server_stopped(void *context)
 {
     struct running *running = context;
+    service_auth_pause(running);
     if (running->service->stop && running->context)
         running->service->stop(running->context);
     running->context = NULL;
@@ -121,32 +122,11 @@ static bool start_server(struct running *running, struct err *err)
     return running->server != NULL;
 }
 
-static bool open_auth(struct running *running, struct err *err)
-{
-    const struct service_settings *settings = &running->settings;
-    struct auth_options options = {
-        .key_set_path = settings->auth_keys,
-        .issuer = settings->auth_issuer,
-        .audience = settings->auth_audience,
-        .leeway_us = settings->auth_leeway_us,
-        .allow_hs256 = settings->auth_hs256,
-        .cache_slots = (unsigned)settings->auth_cache,
-    };
-    if (!exposure_auth_is_on(settings->auth)) {
-        log_event(LOG_LEVEL_WARN, "authentication_off",
-                  log_text("consequence", "whoever reaches this port is the platform's "
-                                          "administrator and may do everything"));
-        return true;
-    }
-    running->auth = auth_new(loop_clock(running->loop), &options, err);
-    return running->auth != NULL;
-}
-
 static bool start_all(struct running *running, struct err *err)
 {
     const struct service *service = running->service;
-    if (!open_auth(running, err) || !service_tls_open(running, err) ||
-        !service_trace_open(running, err) || !open_pool(running, err))
+    if (!service_tls_open(running, err) || !service_trace_open(running, err) ||
+        !open_pool(running, err) || !service_auth_open(running, err))
         return false;
     if (service->start) {
         running->context = service->start(running->loop, running->pool, running->schema, err);
@@ -236,7 +216,7 @@ int service_main(const struct service *service, int argc, char **argv)
     loop_run(running.loop);
     /* Now nothing calls back any more. */
     rpc_server_free(running.server);
-    auth_free(running.auth);
+    service_auth_close(&running);
     service_tls_close(&running);
     loop_free(running.loop);
     schema_free(running.schema);

@@ -2,13 +2,14 @@
 #include "service/internal.h"
 
 #include "app/exposure.h"
+#include "auth/key_fetch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define COMMON_LIMIT 28
-#define AUTH_SETTINGS 7
+#define COMMON_LIMIT 40
+#define AUTH_SETTINGS 12
 
 /* Who may call. */
 static void auth_settings(struct service_settings *s, struct app_setting out[AUTH_SETTINGS])
@@ -23,8 +24,38 @@ static void auth_settings(struct service_settings *s, struct app_setting out[AUT
         {.name = "auth-keys",
          .kind = APP_TEXT,
          .ret_value = &s->auth_keys,
-         .help = "file with the JWK set that tokens are verified with (RS256, ES256, EdDSA); read "
-                 "again when it changes"},
+         .help =
+             "the JWK set that tokens are verified with (RS256, ES256, EdDSA): a file, read again "
+             "when it changes, or an https:// URL (http:// on loopback only)"},
+        {.name = "auth-keys-refresh",
+         .kind = APP_DURATION,
+         .default_text = "5m",
+         .minimum = TIME_US_PER_SECOND,
+         .maximum = 24 * 3600 * TIME_US_PER_SECOND,
+         .ret_value = &s->auth_keys_refresh_us,
+         .help = "how often a URL is asked for the keys again, 1s to 24h; when it does not answer, "
+                 "the last good ones stay in force"},
+        {.name = "auth-keys-retry",
+         .kind = APP_DURATION,
+         .default_text = "30s",
+         .minimum = TIME_US_PER_SECOND,
+         .maximum = 3600 * TIME_US_PER_SECOND,
+         .ret_value = &s->auth_keys_retry_us,
+         .help = "least time between two attempts to fetch the keys, also when a token names one "
+                 "that is not known, 1s to 1h"},
+        {.name = "auth-keys-wait",
+         .kind = APP_DURATION,
+         .default_text = "30s",
+         .minimum = 0,
+         .maximum = 3600 * TIME_US_PER_SECOND,
+         .ret_value = &s->auth_keys_wait_us,
+         .help = "longest wait for the URL of the keys at start, up to 1h; then the start fails"},
+        {.name = "auth-keys-ca",
+         .kind = APP_TEXT,
+         .ret_value = &s->auth_keys_ca,
+         .help =
+             "file with the certificates (PEM) that the URL of the keys is trusted by; default: "
+             "the system's"},
         {.name = "auth-issuer",
          .kind = APP_TEXT,
          .default_text = "dialplane",
@@ -53,7 +84,16 @@ static void auth_settings(struct service_settings *s, struct app_setting out[AUT
          .minimum = 0,
          .maximum = 1000000,
          .ret_value = &s->auth_cache,
-         .help = "verified tokens that are remembered, up to 4 KB each; 0 to 1000000"},
+         .help = "verified tokens that are remembered, up to 4 KB each, and as many API keys and "
+                 "companies, 0.5 KB each; 0 to 1000000"},
+        {.name = "auth-recheck",
+         .kind = APP_DURATION,
+         .default_text = "5s",
+         .minimum = 0,
+         .maximum = 300 * TIME_US_PER_SECOND,
+         .ret_value = &s->auth_recheck_us,
+         .help = "how long what the database says of an API key or a token's company is taken for "
+                 "so: one that is revoked or deleted is refused after it, up to 5m"},
     };
     _Static_assert(sizeof(settings) / sizeof(settings[0]) == AUTH_SETTINGS, "count AUTH_SETTINGS");
     memcpy(out, settings, sizeof(settings));
@@ -175,12 +215,16 @@ static size_t common_settings(const struct service *service, struct service_sett
 static void check_auth(const struct service *service, const struct service_settings *settings)
 {
     const char *why = exposure_auth_problem(settings->auth);
+    struct err err = {0};
     bool is_on = exposure_auth_is_on(settings->auth);
 
     if (!why && is_on && !settings->auth_keys)
-        why = "--auth token needs --auth-keys: the file with the keys that sign tokens";
+        why = "--auth token needs --auth-keys: the file or URL with the keys that sign tokens";
     else if (!why && !is_on && settings->auth_keys)
         why = "--auth-keys is given, but --auth is off: nobody would be asked for a token";
+    else if (settings->auth_keys && key_fetch_is_url(settings->auth_keys) &&
+             !key_fetch_check(settings->auth_keys, &err))
+        why = err.message;
     if (!why)
         return;
     fprintf(stderr, "%s: %s\n", service->process, why);

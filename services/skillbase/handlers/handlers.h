@@ -31,6 +31,13 @@ void check_update_skillbase(const void *request, struct violations *violations);
 void check_list_skillbase_versions(const void *request, struct violations *violations);
 void check_validate_skillbase_config(const void *request, struct violations *violations);
 
+void list_api_keys(struct rpc_call *call, const void *request);
+void create_api_key(struct rpc_call *call, const void *request);
+void get_api_key(struct rpc_call *call, const void *request);
+void delete_api_key(struct rpc_call *call, const void *request);
+void check_list_api_keys(const void *request, struct violations *violations);
+void check_create_api_key(const void *request, struct violations *violations);
+
 void list_audit_entries(struct rpc_call *call, const void *request);
 void export_audit_entries(struct rpc_call *call, const void *request);
 void export_audit_entry_lines(struct rpc_call *call, const void *request);
