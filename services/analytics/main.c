@@ -443,7 +443,8 @@ static bool has_task(void)
     else if (!re_rate && !reencrypt)
         return verify_rollups;
     else if (reencrypt) {
-        the_vault = vault_new(data_keys, data_keys_file, &err);
+        if (!the_vault) /* asked more than once */
+            the_vault = vault_new(data_keys, data_keys_file, &err);
         if (vault_seals(the_vault))
             return true;
         if (the_vault)
@@ -459,9 +460,10 @@ static void run_task(struct loop *loop, struct pg_pool *pool,
 {
     if (verify_rollups)
         task_verify_rollups(loop, pool, done, context);
-    else if (reencrypt)
+    else if (reencrypt) {
         task_reencrypt(pool, the_vault, done, context);
-    else
+        the_vault = NULL; /* taken */
+    } else
         task_re_rate(loop, pool, &re_rate_options, done, context);
 }
 

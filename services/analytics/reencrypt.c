@@ -20,7 +20,7 @@
 
 struct reencrypting {
     struct pg_pool *pool;
-    const struct vault *vault;
+    struct vault *vault; /* the task's */
     struct arena *arena; /* of the batch */
     void (*done)(void *context, int status);
     void *context;
@@ -44,6 +44,7 @@ static void end(struct reencrypting *task, int status)
 {
     fflush(stdout);
     task->done(task->context, status);
+    vault_free(task->vault);
     arena_free(task->arena);
     free(task);
 }
@@ -69,7 +70,7 @@ static void list_some(struct reencrypting *task)
     pg_read(task->pool, &pg_service, &sql_list_events_to_seal, &params, on_listed, task);
 }
 
-void task_reencrypt(struct pg_pool *pool, const struct vault *vault,
+void task_reencrypt(struct pg_pool *pool, struct vault *vault,
                     void (*done)(void *context, int status), void *context)
 {
     struct reencrypting *task = calloc(1, sizeof(*task));

@@ -32,7 +32,7 @@ void task_re_rate(struct loop *loop, struct pg_pool *pool, const struct re_rate_
 /* Stores all events as they would be stored now: encrypted with the first key. Some hundred a
  * transaction; says how far it is. May be broken off and repeated at any time, and run beside the
  * services. Exit status 0, or 2 when it could not go on. */
-void task_reencrypt(struct pg_pool *pool, const struct vault *vault,
+void task_reencrypt(struct pg_pool *pool, struct vault *vault,
                     void (*done)(void *context, int status), void *context);
 
 #endif

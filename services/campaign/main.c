@@ -494,7 +494,8 @@ static bool has_task(void)
 
     if (!settings.reencrypt)
         return false;
-    the_service.vault = vault_new(settings.data_keys, settings.data_keys_file, &err);
+    if (!the_service.vault) /* asked more than once */
+        the_service.vault = vault_new(settings.data_keys, settings.data_keys_file, &err);
     if (vault_seals(the_service.vault))
         return true;
     fprintf(stderr, "dialplane-campaign: %s\n",
@@ -507,6 +508,7 @@ static void run_task(struct loop *loop, struct pg_pool *pool,
 {
     (void)loop;
     task_reencrypt(pool, the_service.vault, done, context);
+    the_service.vault = NULL;
 }
 
 static void collect(struct buf *out, void *context)

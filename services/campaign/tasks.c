@@ -16,7 +16,7 @@
 
 struct task {
     struct pg_pool *pool;
-    const struct vault *vault;
+    struct vault *vault; /* the task's */
     struct arena *arena; /* of the batch */
     void (*done)(void *context, int status);
     void *context;
@@ -42,6 +42,7 @@ static void end(struct task *task, int status)
 {
     fflush(stdout);
     task->done(task->context, status);
+    vault_free(task->vault);
     arena_free(task->arena);
     free(task);
 }
@@ -102,7 +103,7 @@ static void list_contacts(struct task *task)
     pg_read(task->pool, &pg_service, &sql_list_contacts_to_seal, &params, on_contacts, task);
 }
 
-void task_reencrypt(struct pg_pool *pool, const struct vault *vault,
+void task_reencrypt(struct pg_pool *pool, struct vault *vault,
                     void (*done)(void *context, int status), void *context)
 {
     struct task *task = calloc(1, sizeof(*task));
