@@ -14,10 +14,10 @@ target_compile_definitions(dialplane_llhttp PUBLIC LLHTTP_STRICT_MODE=1)
 target_compile_options(dialplane_llhttp PRIVATE -w -O2)
 
 set(SOURCES
-  net/shared_bytes.c net/outq.c net/timeouts.c net/socket.c net/listener.c net/tls_context.c net/tls_session.c
+  net/address.c net/shared_bytes.c net/outq.c net/timeouts.c net/socket.c net/listener.c net/tls_context.c net/tls_session.c
   http/core.c http/head.c http/target.c http/exchange.c http/h1.c http/h1_head.c http/h1_answer.c
-  http/h2.c http/h2_head.c http/h2_answer.c http/h2_memory.c http/h2_socket.c http/websocket.c http/websocket_handshake.c
-  http/connection.c http/server.c)
+  http/h2.c http/h2_head.c http/h2_answer.c http/h2_flood.c http/h2_memory.c http/h2_socket.c http/websocket.c http/websocket_handshake.c
+  http/connection.c http/peers.c http/server.c)
 list(TRANSFORM SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 dialplane_layer(gateway_http
   SOURCES ${SOURCES}

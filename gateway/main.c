@@ -3,6 +3,7 @@
 #include "app/app.h"
 #include "app/exposure.h"
 #include "base/log.h"
+#include "gateway/limit_settings.h"
 #include "gateway/pages/docs.h"
 #include "gateway/pages/pages.h"
 #include "gateway/redirect.h"
@@ -26,6 +27,7 @@ static int64_t threads, grace_us, drain_idle_us, keep_alive_us, upstream_connect
 static const char *auth;
 static bool allow_insecure;
 static struct app_trace_settings trace;
+static struct limit_settings limit_values;
 static char trace_address[256];
 static unsigned inherited; /* sockets that were given to us */
 static struct secure_settings secure_values;
@@ -217,11 +219,13 @@ static void configure(int argc, char **argv)
 {
     const size_t own = sizeof(settings) / sizeof(settings[0]);
     struct app_setting
-        all[sizeof(settings) / sizeof(settings[0]) + SECURE_SETTINGS + APP_TRACE_SETTINGS];
+        all[sizeof(settings) / sizeof(settings[0]) + SECURE_SETTINGS + APP_TRACE_SETTINGS +
+            LIMIT_SETTINGS];
 
     memcpy(all, settings, sizeof(settings));
     secure_settings(all + own, &secure_values);
     app_trace_settings(all + own + SECURE_SETTINGS, &trace);
+    limit_settings_list(all + own + SECURE_SETTINGS + APP_TRACE_SETTINGS, &limit_values);
     app_configure("dialplane-gateway",
                   "JSON over HTTP and WebSocket in front of Dialplane's services", all,
                   sizeof(all) / sizeof(all[0]), argc, argv);
@@ -253,6 +257,10 @@ static bool start_shared(struct err *err)
     gateway.cors = cors_new(cors_origins, err);
     if (!gateway.cors)
         return false;
+    gateway.limits = limits_new(&limit_values.rates, err);
+    if (!gateway.limits)
+        return false;
+    gateway.options.body_memory_bytes = limit_values.body_memory_bytes;
     gateway.pages = pages_new(pages_directory, err);
     return gateway.pages && docs_add(gateway.pages, gateway.schema, err);
 }
@@ -280,6 +288,7 @@ static bool start_workers(struct err *err)
     };
     char address[128];
 
+    limit_settings_apply(&limit_values, gateway.limits, &options.limits);
     for (unsigned i = 0; i < gateway.worker_count; i++) {
         workers[i].gateway = &gateway;
         workers[i].index = i;
@@ -303,6 +312,8 @@ static bool start_workers(struct err *err)
         !redirect_start(&redirect, workers[0].loop, secure_values.redirect_listen,
                         http_server_port(workers[0].server), &options.limits, err))
         return false;
+    if (!limits_share(gateway.limits, workers[0].loop, limit_values.rates.redis_url, err))
+        return false;
     for (unsigned i = 1; i < gateway.worker_count; i++) {
         if (pthread_create(&thread_of[i].handle, NULL, run_thread, &thread_of[i]) != 0)
             return err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "a thread could not be started");
@@ -316,12 +327,14 @@ static void stop_all(void)
     join_threads();
     secure_unwatch(&secure);
     redirect_free(&redirect);
+    limits_unshare(gateway.limits); /* its timers live on the first thread's loop */
     for (unsigned i = 0; i < gateway.worker_count; i++)
         if (workers[i].gateway)
             worker_done(&workers[i]);
     secure_close(&secure);
     pages_free(gateway.pages);
     cors_free(gateway.cors);
+    limits_free(gateway.limits);
     router_free(gateway.router);
     schema_free((struct schema *)(uintptr_t)gateway.schema);
 }

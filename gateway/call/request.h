@@ -22,7 +22,12 @@ struct request {
     int64_t started_us;
     struct identity identity;
     const char *authorization; /* "Bearer …" for the services, or NULL: see request_authorize() */
-    struct str protocol;       /* the WebSocket's, to be chosen in the answer, or {NULL, 0} */
+    struct net_address client; /* where it comes from, see limits_find_client() */
+    char client_address[NET_ADDRESS_TEXT_SIZE];
+    bool principal_known; /* of its Authorization header */
+    struct limits_seen limits;
+    char rate_policy[2 * RATE_TEXT_SIZE], rate[2 * RATE_TEXT_SIZE]; /* headers */
+    struct str protocol;        /* the WebSocket's, to be chosen in the answer, or {NULL, 0} */
     struct upstream_call *call; /* under way, or NULL */
     /* The client has gone: end what is under way. May be NULL. */
     void (*on_gone)(struct request *request);
@@ -55,6 +60,9 @@ struct answer_headers {
 void answer_header(struct answer_headers *headers, const char *name, struct str value);
 /* x-request-id, what CORS asks for, and safe_headers.h. */
 void request_common_headers(struct request *request, struct answer_headers *headers);
+
+/* The collected body, if any, is needed no more. */
+void request_forget_body(struct request *request);
 
 /* Answers; headers may be NULL. */
 void request_answer(struct request *request, unsigned status, struct answer_headers *headers,

@@ -134,14 +134,22 @@ static void on_body(struct exchange *exchange, struct str data, bool end)
     }
     if (!request->body.limit)
         buf_init(&request->body, (size_t)request->worker->gateway->options.body_limit_bytes + 1);
+    if (request->worker->body_bytes + data.length >
+        (size_t)request->worker->gateway->options.body_memory_bytes) {
+        request_forget_body(request);
+        request_fail_code(request, ERR_RESOURCE_EXHAUSTED, REASON_OVERLOADED,
+                          "Too many bodies are being received");
+        return;
+    }
     buf_put_str(&request->body, data);
     if (request->body.failed) {
         on_too_large(exchange);
         return;
     }
+    request->worker->body_bytes += data.length;
     if (end) {
         run(request, buf_str(&request->body));
-        buf_done(&request->body);
+        request_forget_body(request);
     } else {
         exchange_body_next(exchange);
     }

@@ -72,6 +72,30 @@ static void end_connection(struct connection *connection)
     connection_cut(connection);
 }
 
+/* A body that trickles is as bad as one that does not come: its time starts anew only when it has
+ * brought what the least rate asks for. (HTTP/2 looks at each stream as well.) */
+static bool body_moves(const struct connection *connection)
+{
+    const struct http_limits *limits = &connection->server->core.limits;
+
+    return connection->received - connection->read_mark >=
+           http_bytes_in(limits, limits->body_idle_us);
+}
+
+/* The time to take what waits starts now, or anew when enough was taken of it. */
+static void arm_write_limit(struct connection *connection)
+{
+    const struct http_limits *limits = &connection->server->core.limits;
+    uint64_t sent = connection->link.out->sent_total;
+
+    if (connection->write_limit.list &&
+        sent - connection->write_mark < http_bytes_in(limits, limits->write_idle_us)) {
+        return;
+    }
+    connection->write_mark = sent;
+    timeout_arm(&connection->server->writes, &connection->write_limit, now_us(connection));
+}
+
 /* Input wanted? Which limit runs? Called whenever something may have changed. */
 static void update(struct connection *connection, bool input_came)
 {
@@ -98,12 +122,14 @@ static void update(struct connection *connection, bool input_came)
     if (waiting == HTTP_WAIT_NOTHING) {
         timeout_disarm(&connection->read_limit);
     } else if (!connection->read_limit.list || waiting != connection->waiting ||
-               (input_came && (waiting == HTTP_WAIT_BODY || waiting == HTTP_WAIT_REQUEST)) ||
+               (input_came && (waiting == HTTP_WAIT_REQUEST ||
+                               (waiting == HTTP_WAIT_BODY && body_moves(connection)))) ||
                ((waiting == HTTP_WAIT_HEADER || waiting == HTTP_WAIT_ANSWER_AFTER_EOF) &&
                 protocol && protocol->heads_begun != connection->heads_seen)) {
         timeout_arm(&connection->server->waits[waiting], &connection->read_limit,
                     now_us(connection));
         connection->heads_seen = protocol ? protocol->heads_begun : 0;
+        connection->read_mark = connection->received;
     }
     connection->waiting = waiting;
 }
@@ -162,6 +188,9 @@ static size_t on_input(struct net_socket *socket, const char *data, size_t lengt
     struct connection *connection = of_socket(socket);
     struct link *link = &connection->link;
     size_t taken = 0;
+    if (!connection->offering) { /* not what was kept and counted */
+        connection->received += length;
+    }
     if (!link->protocol && socket->tls) {
         choose_protocol(connection);
     } else if (!link->protocol) {
@@ -210,7 +239,7 @@ static void on_turn(struct net_socket *socket)
     if (!connection->write_limit.list &&
         (link->out->waiting > 0 ||
          (link->protocol && link->protocol->ops->is_blocked(link->protocol)))) {
-        timeout_arm(&connection->server->writes, &connection->write_limit, now_us(connection));
+        arm_write_limit(connection);
     }
     update(connection, false);
 }
@@ -232,7 +261,7 @@ static void on_sent(struct net_socket *socket, size_t length)
             return;
         }
     } else {
-        timeout_arm(&connection->server->writes, &connection->write_limit, now_us(connection));
+        arm_write_limit(connection);
     }
     if (socket->kept) {
         net_socket_wake(socket); /* room for the next request */
@@ -317,6 +346,8 @@ static void on_free(struct net_socket *socket)
     if (connection->next) {
         connection->next->previous = connection->previous;
     }
+    peers_leave(&server->peers, connection->peer);
+    server->refused_count -= connection->refused;
     free(connection);
     server_connection_freed(server);
 }
@@ -340,14 +371,16 @@ static void wake_link(struct link *link)
 
 /* The server's side. */
 
-void connection_open(struct http_server *server, int fd, const char *peer, bool refused)
+void connection_open(struct http_server *server, int fd, const char *peer_text,
+                     const struct net_address *address, struct peer *peer, const char *refused)
 {
-    size_t peer_size = strlen(peer) + 1;
+    size_t peer_size = strlen(peer_text) + 1;
     struct connection *connection = calloc(1, sizeof(*connection) + peer_size);
     struct tls_session *session = NULL;
     struct link *link;
     if (!connection) {
         close(fd);
+        peers_leave(&server->peers, peer);
         return;
     }
     if (server->tls) {
@@ -356,21 +389,25 @@ void connection_open(struct http_server *server, int fd, const char *peer, bool 
         if (!session) {
             close(fd);
             free(connection);
+            peers_leave(&server->peers, peer);
             return;
         }
     }
     if (!net_socket_init(&connection->socket, &server->net, fd, &socket_events)) {
         tls_session_free(session);
         free(connection);
+        peers_leave(&server->peers, peer);
         return;
     }
     net_socket_secure(&connection->socket, session);
-    memcpy(connection->peer, peer, peer_size);
+    memcpy(connection->peer_text, peer_text, peer_size);
+    connection->peer = peer;
     connection->server = server;
     link = &connection->link;
     link->core = &server->core;
     link->out = &connection->socket.out;
-    link->peer = connection->peer;
+    link->peer = connection->peer_text;
+    link->address = *address;
     link->wake = wake_link;
     connection->next = server->connections;
     if (connection->next) {
@@ -379,9 +416,11 @@ void connection_open(struct http_server *server, int fd, const char *peer, bool 
     server->connections = connection;
     server->core.stats.connections++;
     if (refused) {
+        connection->refused = true;
+        server->refused_count++;
         link->protocol = h1_new(link);
         if (link->protocol) {
-            h1_refuse(link->protocol, 503, "the server has too many connections");
+            h1_refuse(link->protocol, 503, refused);
         } else {
             link->ending = HTTP_ENDS_RESET;
         }

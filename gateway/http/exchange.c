@@ -220,6 +220,11 @@ const char *exchange_peer(const struct exchange *exchange)
     return exchange->link->peer;
 }
 
+const struct net_address *exchange_peer_address(const struct exchange *exchange)
+{
+    return &exchange->link->address;
+}
+
 struct arena *exchange_arena(struct exchange *exchange)
 {
     struct http_core *core = exchange->link->core;

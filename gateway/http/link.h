@@ -36,6 +36,7 @@ struct link {
     struct http_core *core;
     struct outq *out;
     char *peer;
+    struct net_address address; /* of the peer; all 0: it has none */
     struct protocol *protocol;
     struct protocol *successor; /* takes over when the current call has returned */
     enum http_ending ending;

@@ -17,6 +17,7 @@ struct outq_pool {
     struct outq_block *blocks; /* with room for OUTQ_BLOCK_BYTES */
     struct outq_block *nodes;  /* that carry a reference only */
     unsigned block_count, node_count;
+    size_t used_bytes; /* of blocks that hold output now */
 };
 #define OUTQ_BLOCK_BYTES 8000
 

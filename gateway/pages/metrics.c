@@ -5,6 +5,7 @@
 #include "app/app.h"
 #include "app/trace.h"
 #include "gateway/secure.h"
+#include "gateway/policy/rate_share.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct question {
     unsigned origin, at;
     struct stats sum;
     struct http_stats http;
+    size_t body_bytes;
     struct upstream_stats upstreams[GATEWAY_BACKENDS_MAX];
     struct tracer_stats traces;
     struct buf certificates; /* their families, as the first thread, which watches them, says */
@@ -60,6 +62,10 @@ static void add_worker(struct question *question, const struct worker *worker)
     question->http.not_tls += http.not_tls;
     if (worker->index == 0)
         tls_metrics(&question->certificates, worker->gateway->secure->watches, 2);
+    question->http.output_bytes += http.output_bytes;
+    for (size_t i = 0; i < HTTP_LIMIT_COUNT; i++)
+        question->http.limited[i] += http.limited[i];
+    question->body_bytes += worker->body_bytes;
     add_traces(&question->traces, worker->tracer);
     for (unsigned i = 0; i < worker->gateway->backend_count; i++) {
         struct upstream_stats *sum = &question->upstreams[i], one = {0};
@@ -225,6 +231,40 @@ static void write_tls(const struct question *question, struct buf *out)
                        (double)results[i].count);
 }
 
+static void write_limits(const struct question *question, struct buf *out)
+{
+    const struct limits *limits = question->gateway->limits;
+    char labels[96];
+
+    metrics_family(out, "dialplane_http_limited_total", "counter",
+                   "Connections and requests refused or ended for passing a limit of HTTP.");
+    for (size_t i = 0; i < HTTP_LIMIT_COUNT; i++) {
+        snprintf(labels, sizeof(labels), "limit=\"%s\"", http_limit_names[i]);
+        metrics_sample(out, "dialplane_http_limited_total", labels,
+                       (double)question->http.limited[i]);
+    }
+    metrics_family(out, "dialplane_rate_limited_total", "counter",
+                   "Requests answered 429, by whose bucket was empty and of which class.");
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t slot = 0; slot < RATE_SLOTS; slot++) {
+            if (i && slot == RATE_ALL) /* a bucket of addresses only */
+                continue;
+            snprintf(labels, sizeof(labels), "by=\"%s\",class=\"%s\"", i ? "principal" : "address",
+                     slot == RATE_ALL ? "all" : rate_class_names[slot]);
+            metrics_sample(out, "dialplane_rate_limited_total", labels,
+                           (double)question->sum.rate_limited[i][slot]);
+        }
+    }
+    metrics_one(out, "dialplane_rate_limits_shared", "gauge",
+                "Whether this gateway hears of other gateways' counts just now.",
+                limits->share && rate_share_is_up(limits->share));
+    metrics_one(out, "dialplane_http_output_bytes", "gauge",
+                "Memory of answers that clients have not taken yet.",
+                (double)question->http.output_bytes);
+    metrics_one(out, "dialplane_http_body_bytes", "gauge",
+                "Memory of JSON bodies that are being received.", (double)question->body_bytes);
+}
+
 static void write_all(const struct question *question, struct buf *out)
 {
     const struct stats *sum = &question->sum;
@@ -257,6 +297,7 @@ static void write_all(const struct question *question, struct buf *out)
                 (double)sum->live_behind);
     metrics_one(out, "dialplane_watchers_resumed_total", "counter",
                 "Streams opened for watchers that had fallen behind.", (double)sum->live_resumed);
+    write_limits(question, out);
     write_upstreams(question, out);
     write_tls(question, out);
     buf_put(out, question->certificates.data, question->certificates.length);

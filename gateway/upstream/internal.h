@@ -99,6 +99,7 @@ struct upstream_call {
     struct upstream_request request;
     char request_id[132];
     char traceparent[60];
+    char client_address[48];
     struct trace_span span;
     int32_t stream_id;
     int64_t deadline_us; /* 0: none */

@@ -12,6 +12,11 @@ static const struct principal everybody = {
     .roles = UINT32_C(1) << SCHEMA_ROLE_PLATFORM,
 };
 
+bool rpc_access_is_verified(const struct rpc_call *call)
+{
+    return call->principal.subject && call->principal.subject != everybody.subject;
+}
+
 /* What a caller watches ends with what it has shown; a unary call is too short to matter. */
 static void on_expired(void *context)
 {

@@ -106,6 +106,9 @@ struct arena *rpc_call_arena(struct rpc_call *call);
 void *rpc_call_context(struct rpc_call *call);
 /* Who is asking; a stream ends when what the caller showed does. */
 const struct principal *rpc_call_principal(const struct rpc_call *call);
+/* True: phone numbers are masked in what the caller is sent. That happens by itself to messages
+ * (the `personal` fields of the .proto); who makes the bytes of a file does it with base/mask.h. */
+bool rpc_call_masks_phones(const struct rpc_call *call);
 const char *rpc_call_request_id(const struct rpc_call *call); /* x-request-id, taken or made */
 /* For pg_read() and pg_write(): deadline and cancellation. */
 const struct pg_owner *rpc_call_owner(const struct rpc_call *call);
