@@ -30,7 +30,7 @@ struct task {
     struct arena *plan_arena; /* of the stretches */
     struct stretch {
         int64_t begins_us, calls;
-    } *stretches;
+    } * stretches;
     size_t stretch_count, stretch;
     int64_t whole;
     int differences;

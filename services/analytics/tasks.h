@@ -10,9 +10,9 @@
 #include "pg/pg.h"
 #include "vault/vault.h"
 
-/* Recounts all calls and compares, a stretch of time after the other; says on standard error how far
- * it is. Exit status 0: all agrees; 1: differences, listed up to a limit;
- * 2: it could not be done. */
+/* Recounts all calls and compares, a stretch of time after the other; says on standard error how
+ * far it is. Exit status 0: all agrees; 1: differences, listed up to a limit; 2: it could not be
+ * done. */
 void task_verify_rollups(struct loop *loop, struct pg_pool *pool,
                          void (*done)(void *context, int status), void *context);
 
