@@ -19,7 +19,7 @@
 
 static void on_bus_message(void *context, struct str key, struct str message);
 static void on_bus_gap(void *context, unsigned shard);
-static const struct bus_handler bus_handler = {on_bus_message, on_bus_gap};
+static const struct bus_handler bus_handler = {.on_message = on_bus_message, .on_gap = on_bus_gap};
 
 struct live *live_new(struct loop *loop, struct pg_pool *pool, const struct prices *prices,
                       const struct live_options *options, struct err *err)

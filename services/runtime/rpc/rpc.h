@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct rpc_secure;
 struct rpc_server;
 struct rpc_call;
 
@@ -68,6 +69,8 @@ struct rpc_options {
     /* Whose tokens callers must show, and with a role that the method names; borrowed. NULL: nobody
      * is asked, and everybody is the platform's administrator. Health and reflection are open. */
     struct auth *auth;
+    /* TLS at addresses that are not unix sockets, see rpc/secure.h; borrowed. NULL: plain. */
+    struct rpc_secure *secure;
 };
 
 /* Serves the services named in `services` (NULL-terminated full names) with `handlers`, plus
