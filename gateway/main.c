@@ -218,9 +218,8 @@ static void raise_file_limit(void)
 static void configure(int argc, char **argv)
 {
     const size_t own = sizeof(settings) / sizeof(settings[0]);
-    struct app_setting
-        all[sizeof(settings) / sizeof(settings[0]) + SECURE_SETTINGS + APP_TRACE_SETTINGS +
-            LIMIT_SETTINGS];
+    struct app_setting all[sizeof(settings) / sizeof(settings[0]) + SECURE_SETTINGS +
+                           APP_TRACE_SETTINGS + LIMIT_SETTINGS];
 
     memcpy(all, settings, sizeof(settings));
     secure_settings(all + own, &secure_values);

@@ -4,8 +4,8 @@
 
 #include "app/app.h"
 #include "app/trace.h"
-#include "gateway/secure.h"
 #include "gateway/policy/rate_share.h"
+#include "gateway/secure.h"
 
 #include <stdio.h>
 #include <stdlib.h>

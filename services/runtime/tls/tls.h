@@ -55,8 +55,8 @@ struct tls_watch *tls_watch_new(struct loop *loop, const char *label, const stru
                                 void *context, struct err *err);
 void tls_watch_free(struct tls_watch *watch); /* before the loop; NULL is allowed */
 
-/* Days left of each certificate, and reloads. watches may hold NULLs: the families are there all the
- * same. */
+/* Days left of each certificate, and reloads. watches may hold NULLs: the families are there all
+ * the same. */
 void tls_metrics(struct buf *out, struct tls_watch *const *watches, unsigned count);
 
 #endif
