@@ -21,10 +21,10 @@ struct request {
     size_t figures;            /* index into stats->routes */
     int64_t started_us;
     struct identity identity;
-    struct str query;           /* without a ticket */
-    struct str ticket;          /* of the query, or {NULL, 0} */
-    const char *authorization;  /* "Bearer …" or "Ticket …" for the services, or NULL: see
-                                   request_authorize() */
+    struct str query;          /* without a ticket */
+    struct str ticket;         /* of the query, or {NULL, 0} */
+    const char *authorization; /* "Bearer …" or "Ticket …" for the services, or NULL: see
+                                  request_authorize() */
     struct net_address client; /* where it comes from, see limits_find_client() */
     char client_address[NET_ADDRESS_TEXT_SIZE];
     bool principal_known; /* of its Authorization header */

@@ -505,6 +505,7 @@ def test_stopping_loses_no_request(platform, authority):
             assert idle.recv(1) == b""  # in order: close_notify
             created = ask(busy, body[10:])
             assert created.status_code == 201 and json.loads(created.content)["name"] == "Drained"
+        assert gateway.process.wait(60) == 0  # a second signal would be obeyed at once
     finally:
         gateway.stop()
 
