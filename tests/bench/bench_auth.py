@@ -4,7 +4,7 @@ security costs on top of it: the same GETs with tokens of the platform, whose st
 import subprocess
 import tempfile
 
-from measure import PRESET, ROOT, finish, heading, info, median, platform, verdict, wrk
+from measure import PRESET, ROOT, finish, heading, info, median, missed, platform, verdict, wrk
 
 ROUNDS = 5
 SECONDS = 4
@@ -79,6 +79,9 @@ def main():
                      f"{on.per_request('skillbase') - off.per_request('skillbase'):+.1f}); ratio {ratios[-1]:.3f}")
             verdict("CPU of a GET with a token / without", median(ratios), "", LIMIT)
             row_level_security(folder, tokens[0], closed, closed_api)
+    # What rate limits cost, without a network: the program holds itself to its limit.
+    if subprocess.run([str(ROOT / "build" / PRESET / "bin" / "bench_limits")], check=False).returncode != 0:
+        missed.append("rate limits")
     finish()
 
 

@@ -12,6 +12,11 @@ static const struct principal everybody = {
     .roles = UINT32_C(1) << SCHEMA_ROLE_PLATFORM,
 };
 
+bool rpc_access_is_verified(const struct rpc_call *call)
+{
+    return call->principal.subject && call->principal.subject != everybody.subject;
+}
+
 /* What a caller watches ends with what it has shown; a unary call is too short to matter. */
 static void on_expired(void *context)
 {
@@ -78,6 +83,10 @@ static bool is_allowed(struct rpc_call *call, struct err *err)
     char needed[80], given[80];
 
     call->principal = everybody;
+    if (call->server->options.secure &&
+        !rpc_secure_allows(call->server->options.secure, call->core))
+        return err_set(err, ERR_PERMISSION_DENIED, "PEER_NOT_ALLOWED",
+                       "your certificate names nobody who may call here (--tls-peers)");
     if (!call->server->options.auth && call->authentication_required)
         return err_set(err, ERR_UNAVAILABLE, "AUTHENTICATION_OFF",
                        "this service asks nobody who they are (--auth off), the gateway in front "

@@ -37,8 +37,8 @@ void rpc_call_free(struct rpc_call *call)
     rpc_stream_release(call);
     for (size_t i = 0; i < call->trailing_count; i++)
         grpc_slice_unref(call->trailing[i].value);
-    if (call->initial_sent)
-        grpc_slice_unref(call->initial[0].value);
+    for (size_t i = 0; i < call->initial_count; i++)
+        grpc_slice_unref(call->initial[i].value);
     loop_timer_cancel(call->deadline_timer);
     arena_free(call->arena);
     free(call);

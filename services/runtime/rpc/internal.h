@@ -8,6 +8,7 @@
 #include "base/buf.h"
 
 #include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
 #include <pthread.h>
 
 /* What core gives back when an operation has ended. Embedded in whoever started it; whichever
@@ -145,7 +146,8 @@ struct rpc_call {
     struct rpc_tag close_tag, initial_tag, send_tag, receive_tag, end_tag;
     int close_cancelled;
     bool sending;
-    grpc_metadata initial[1];
+    grpc_metadata initial[2];
+    size_t initial_count;
     grpc_metadata trailing[3];
     size_t trailing_count;
 
@@ -221,6 +223,20 @@ const ProtobufCMessage *rpc_request_read(struct rpc_call *call, grpc_byte_buffer
  * identity of call->owner, as which its statements run; false: err says UNAUTHENTICATED or
  * PERMISSION_DENIED. */
 bool rpc_access_allow(struct rpc_call *call, struct err *err);
+/* call->principal is somebody who has shown a good token; false with --auth off. */
+bool rpc_access_is_verified(const struct rpc_call *call);
+
+/* personal.c: whether this answer must be masked, and it masked: on true the caller frees the buf.
+ */
+bool rpc_personal_needs_mask(const struct rpc_call *call);
+bool rpc_personal_mask(const struct rpc_call *call, struct str wire, struct buf *ret_masked,
+                       struct err *err);
+
+/* secure.c */
+/* NULL: no memory. They must not outlive `secure`. */
+grpc_server_credentials *rpc_secure_credentials(struct rpc_secure *secure);
+/* Is the caller one of the names that are allowed? */
+bool rpc_secure_allows(struct rpc_secure *secure, grpc_call *call);
 
 /* metadata.c */
 void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadata);

@@ -4,6 +4,7 @@
 
 #include "rpc/exporter.h"
 #include "service/service.h"
+#include "tls/tls.h"
 
 struct service_settings {
     const char *database_url;
@@ -20,6 +21,8 @@ struct service_settings {
     bool auth_hs256;
     int64_t database_wait_us;
     struct app_trace_settings trace;
+    struct tls_paths tls; /* empty: plain */
+    const char *tls_peers;
 };
 /* Reads them, and the service's own, and ends the process when one is wrong. */
 void service_configure(const struct service *service, int argc, char **argv,
@@ -31,8 +34,10 @@ struct running {
     struct loop *loop;
     struct schema *schema;
     struct pg_pool *pool;
-    void *context;     /* of the handlers */
-    struct auth *auth; /* NULL: off */
+    void *context;             /* of the handlers */
+    struct auth *auth;         /* NULL: off */
+    struct rpc_secure *secure; /* NULL: plain */
+    struct tls_watch *tls_watch;
     struct rpc_server *server;
     struct app_metrics_server *metrics;
     struct loop_timer *readiness_timer;
@@ -45,6 +50,15 @@ struct running {
 };
 /* Writes /metrics. context is a struct running. */
 void service_collect(struct buf *out, void *context);
+
+/* tls.c */
+#define SERVICE_TLS_SETTINGS 4
+void service_tls_settings(struct service_settings *s, struct app_setting out[SERVICE_TLS_SETTINGS]);
+/* From the settings, before the server; nothing happens when they say so. */
+bool service_tls_open(struct running *running, struct err *err);
+/* After the server has gone, before the loop. */
+void service_tls_close(struct running *running);
+void service_tls_collect(struct buf *out, const struct running *running);
 
 /* trace.c: from the settings; nothing happens when they say so. */
 bool service_trace_open(struct running *running, struct err *err);

@@ -113,6 +113,7 @@ static bool start_server(struct running *running, struct err *err)
         .tracer = running->tracer,
         .grace_us = settings->shutdown_grace_us ? settings->shutdown_grace_us : 1,
         .auth = running->auth,
+        .secure = running->secure,
     };
     running->server =
         rpc_server_start(running->loop, running->schema, &options, service->services,
@@ -144,7 +145,8 @@ static bool open_auth(struct running *running, struct err *err)
 static bool start_all(struct running *running, struct err *err)
 {
     const struct service *service = running->service;
-    if (!open_auth(running, err) || !service_trace_open(running, err) || !open_pool(running, err))
+    if (!open_auth(running, err) || !service_tls_open(running, err) ||
+        !service_trace_open(running, err) || !open_pool(running, err))
         return false;
     if (service->start) {
         running->context = service->start(running->loop, running->pool, running->schema, err);
@@ -235,6 +237,7 @@ int service_main(const struct service *service, int argc, char **argv)
     /* Now nothing calls back any more. */
     rpc_server_free(running.server);
     auth_free(running.auth);
+    service_tls_close(&running);
     loop_free(running.loop);
     schema_free(running.schema);
     return 0;
