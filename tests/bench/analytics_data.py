@@ -55,7 +55,7 @@ def generate(database, count, seed):
         first, last = count * day // DAYS, count * (day + 1) // DAYS
         begins = f"(date_trunc('day', now(), 'UTC') - interval '{DAYS - 1 - day} days')"
         database.sql(f"""
-            set session_replication_role = replica; set synchronous_commit = off; set work_mem = '256MB';
+            set session_replication_role = replica; set synchronous_commit = off; set work_mem = '256MB'; set enable_nestloop = off;
             begin;
             create temp table made on commit drop as
                 select (lpad(to_hex(1700000000000 + g), 12, '0') || '7000' || '8000' || lpad(to_hex({dice(1073741823, 1)}), 12, '0'))::uuid as id,
