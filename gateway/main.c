@@ -3,8 +3,11 @@
 #include "app/app.h"
 #include "app/exposure.h"
 #include "base/log.h"
+#include "gateway/limit_settings.h"
 #include "gateway/pages/docs.h"
 #include "gateway/pages/pages.h"
+#include "gateway/redirect.h"
+#include "gateway/secure.h"
 #include "gateway/worker.h"
 
 #include <pthread.h>
@@ -24,8 +27,12 @@ static int64_t threads, grace_us, drain_idle_us, keep_alive_us, upstream_connect
 static const char *auth;
 static bool allow_insecure;
 static struct app_trace_settings trace;
+static struct limit_settings limit_values;
 static char trace_address[256];
 static unsigned inherited; /* sockets that were given to us */
+static struct secure_settings secure_values;
+static struct secure secure;
+static struct redirect redirect;
 static struct gateway gateway;
 
 static const struct app_setting settings[] = {
@@ -129,6 +136,7 @@ static void on_drain(struct loop_letter *letter)
 static void drain(void *context)
 {
     (void)context;
+    redirect_stop(&redirect);
     for (unsigned i = 0; i < gateway.worker_count; i++) {
         thread_of[i].drain.deliver = on_drain;
         loop_post(workers[i].loop, &thread_of[i].drain);
@@ -181,6 +189,7 @@ static bool check_exposure(struct err *err)
     struct exposure exposure = {
         .address = listen_address,
         .authenticates = gateway.options.authenticates,
+        .is_encrypted = secure.server != NULL,
         .allow_insecure = allow_insecure,
     };
     char address[16];
@@ -208,10 +217,15 @@ static void raise_file_limit(void)
 
 static void configure(int argc, char **argv)
 {
-    struct app_setting all[sizeof(settings) / sizeof(settings[0]) + APP_TRACE_SETTINGS];
+    const size_t own = sizeof(settings) / sizeof(settings[0]);
+    struct app_setting
+        all[sizeof(settings) / sizeof(settings[0]) + SECURE_SETTINGS + APP_TRACE_SETTINGS +
+            LIMIT_SETTINGS];
 
     memcpy(all, settings, sizeof(settings));
-    app_trace_settings(all + sizeof(settings) / sizeof(settings[0]), &trace);
+    secure_settings(all + own, &secure_values);
+    app_trace_settings(all + own + SECURE_SETTINGS, &trace);
+    limit_settings_list(all + own + SECURE_SETTINGS + APP_TRACE_SETTINGS, &limit_values);
     app_configure("dialplane-gateway",
                   "JSON over HTTP and WebSocket in front of Dialplane's services", all,
                   sizeof(all) / sizeof(all[0]), argc, argv);
@@ -225,8 +239,13 @@ static void configure(int argc, char **argv)
 
 static bool start_shared(struct err *err)
 {
-    if (!trace_endpoint_parse(trace.endpoint, trace_address, sizeof(trace_address), err))
+    if (!trace_endpoint_parse(trace.endpoint, trace_address, sizeof(trace_address), err) ||
+        !secure_open(&secure, &secure_values, err))
         return false;
+    gateway.secure = &secure;
+    if (secure_values.hsts_seconds)
+        snprintf(gateway.hsts, sizeof(gateway.hsts), "max-age=%lld",
+                 (long long)secure_values.hsts_seconds);
     if (!check_exposure(err))
         return false;
     gateway.schema = schema_load(dialplane_descriptor_set, dialplane_descriptor_set_size, err);
@@ -238,6 +257,10 @@ static bool start_shared(struct err *err)
     gateway.cors = cors_new(cors_origins, err);
     if (!gateway.cors)
         return false;
+    gateway.limits = limits_new(&limit_values.rates, err);
+    if (!gateway.limits)
+        return false;
+    gateway.options.body_memory_bytes = limit_values.body_memory_bytes;
     gateway.pages = pages_new(pages_directory, err);
     return gateway.pages && docs_add(gateway.pages, gateway.schema, err);
 }
@@ -250,6 +273,7 @@ static bool start_workers(struct err *err)
         .limits =
             {
                 .connections = (uint32_t)connection_limit,
+                .handshake_timeout_us = secure_values.handshake_timeout_us,
                 .keep_alive_us = keep_alive_us,
                 .drain_idle_us = drain_idle_us,
                 .arena_bytes = (size_t)(2 * gateway.options.body_limit_bytes) + (1 << 20),
@@ -257,12 +281,14 @@ static bool start_workers(struct err *err)
         .addresses = {skillbase_address, campaign_address, analytics_address},
         .upstream = {.connections = (unsigned)upstream_connections,
                      .watch_health = true,
-                     .authenticates = gateway.options.authenticates},
+                     .authenticates = gateway.options.authenticates,
+                     .tls = secure.upstream},
         .trace_address = trace_address,
         .trace_ratio = trace.ratio,
     };
     char address[128];
 
+    limit_settings_apply(&limit_values, gateway.limits, &options.limits);
     for (unsigned i = 0; i < gateway.worker_count; i++) {
         workers[i].gateway = &gateway;
         workers[i].index = i;
@@ -280,6 +306,14 @@ static bool start_workers(struct err *err)
             options.listen = address;
         }
     }
+    if (!secure_watch(&secure, &secure_values, workers[0].loop, err))
+        return false;
+    if (secure_values.redirect_listen[0] &&
+        !redirect_start(&redirect, workers[0].loop, secure_values.redirect_listen,
+                        http_server_port(workers[0].server), &options.limits, err))
+        return false;
+    if (!limits_share(gateway.limits, workers[0].loop, limit_values.rates.redis_url, err))
+        return false;
     for (unsigned i = 1; i < gateway.worker_count; i++) {
         if (pthread_create(&thread_of[i].handle, NULL, run_thread, &thread_of[i]) != 0)
             return err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "a thread could not be started");
@@ -291,11 +325,16 @@ static bool start_workers(struct err *err)
 static void stop_all(void)
 {
     join_threads();
+    secure_unwatch(&secure);
+    redirect_free(&redirect);
+    limits_unshare(gateway.limits); /* its timers live on the first thread's loop */
     for (unsigned i = 0; i < gateway.worker_count; i++)
         if (workers[i].gateway)
             worker_done(&workers[i]);
+    secure_close(&secure);
     pages_free(gateway.pages);
     cors_free(gateway.cors);
+    limits_free(gateway.limits);
     router_free(gateway.router);
     schema_free((struct schema *)(uintptr_t)gateway.schema);
 }
@@ -330,6 +369,7 @@ int main(int argc, char **argv)
     log_event(LOG_LEVEL_INFO, "started", log_text("version", app_version),
               log_text("listen", inherited ? "inherited" : listen_address),
               log_int("port", http_server_port(workers[0].server)),
+              log_text("scheme", secure.server ? "https" : "http"),
               log_int("threads", gateway.worker_count));
     app_notify("READY=1");
     loop_run(workers[0].loop);

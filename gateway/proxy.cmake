@@ -11,8 +11,8 @@ function(dialplane_gateway_part name)
 endfunction()
 
 dialplane_gateway_part(policy
-  SOURCES cors.c credentials.c etag.c identity.c media.c problem.c
-  LINK dialplane_app dialplane_base)
+  SOURCES client_address.c cors.c credentials.c etag.c identity.c media.c problem.c rate_credentials.c rate_limit.c rate_share.c rate_text.c
+  LINK dialplane_gateway_http dialplane_bus dialplane_app dialplane_base)
 dialplane_gateway_part(route
   SOURCES bind.c multipart.c percent.c query_credentials.c router.c template.c transcode.c
   LINK dialplane_gateway_policy dialplane_json dialplane_schema dialplane_base)
@@ -20,7 +20,7 @@ dialplane_gateway_part(upstream
   SOURCES backend.c call.c channel.c exporter.c health.c resolve.c session.c status.c
   LINK dialplane_gateway_route dialplane_gateway_http dialplane_loop PkgConfig::NGHTTP2 PkgConfig::LIBEVENT_EXTRA)
 dialplane_gateway_part(call
-  SOURCES download.c request.c stats.c unary.c upload.c
+  SOURCES download.c limits.c request.c safe_headers.c stats.c unary.c upload.c
   LINK dialplane_gateway_upstream dialplane_gateway_route dialplane_gateway_http)
 dialplane_gateway_part(live
   SOURCES behind.c event.c history.c hub.c socket.c stream.c watch.c
@@ -54,5 +54,5 @@ target_sources(dialplane_gateway_pages PRIVATE
 
 find_package(Threads REQUIRED)
 dialplane_executable(dialplane-gateway
-  SOURCES ${CMAKE_CURRENT_LIST_DIR}/main.c ${CMAKE_CURRENT_LIST_DIR}/worker.c
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/main.c ${CMAKE_CURRENT_LIST_DIR}/limit_settings.c ${CMAKE_CURRENT_LIST_DIR}/worker.c ${CMAKE_CURRENT_LIST_DIR}/redirect.c ${CMAKE_CURRENT_LIST_DIR}/secure.c
   LINK dialplane_gateway_pages dialplane_gateway_live dialplane_app Threads::Threads)

@@ -8,6 +8,7 @@
 #include "gateway/live/watch.h"
 #include "gateway/pages/pages.h"
 #include "gateway/policy/problem.h"
+#include "gateway/secure.h"
 #include "gateway/upstream/exporter.h"
 
 #include <stdlib.h>
@@ -60,6 +61,8 @@ static void serve_route(struct request *request)
     request->route = request->match.route;
     request->label = request->route->binding->template_text;
     request->figures = request->route->index;
+    if (!limits_admit(request, limits_class(method, request->route->binding->verb)))
+        return;
     if (worker->in_flight >= worker->gateway->options.max_in_flight) {
         request_fail_code(request, ERR_RESOURCE_EXHAUSTED, REASON_OVERLOADED,
                           "Too many requests are under way");
@@ -108,6 +111,11 @@ static void on_request(struct exchange *exchange, void *context)
         refuse_method(request, request->match.allow);
         break;
     default:
+        /* Who asks whether the process lives gets its answer, whatever others do from its address.
+         */
+        if (!str_equal_cstr(exchange_path(exchange), "/healthz") &&
+            !limits_admit(request, RATE_READS))
+            break;
         if (!pages_serve(request))
             request_fail_code(request, ERR_NOT_FOUND, NULL, "There is nothing at this path");
     }
@@ -119,9 +127,13 @@ static bool start_upstreams(struct worker *worker, const struct worker_options *
     const struct gateway *gateway = worker->gateway;
     size_t count = router_route_count(gateway->router);
 
+    struct upstream_options upstream = options->upstream;
+
+    worker->observer = (struct upstream_observer){limits_on_principal, worker};
+    upstream.observer = &worker->observer;
     for (unsigned i = 0; i < gateway->backend_count; i++) {
-        worker->upstreams[i] = upstream_new(worker->loop, gateway->backends[i],
-                                            options->addresses[i], &options->upstream, err);
+        worker->upstreams[i] =
+            upstream_new(worker->loop, gateway->backends[i], options->addresses[i], &upstream, err);
         if (!worker->upstreams[i])
             return false;
     }
@@ -183,6 +195,8 @@ bool worker_init(struct worker *worker, const struct worker_options *options, st
     };
     worker->server = http_server_start(worker->loop, options->listen, options->reuse_port,
                                        &options->limits, &worker->handler, err);
+    if (worker->server)
+        http_server_secure(worker->server, worker->gateway->secure->server);
     return worker->server != NULL;
 }
 

@@ -18,6 +18,7 @@
 struct options {
     const char *dispatch, *skillbase, *analytics, *worker_id, *company, *campaign, *speed,
         *dial_log, *token, *token_file;
+    struct dialplane_tls tls;
     int64_t calls, seed, limit, idle_exit_us, heartbeat_us;
 };
 
@@ -42,6 +43,24 @@ static void read_options(struct options *options, int argc, char **argv)
          .help = "address of the analytics service",
          .own = true,
          .ret_value = &options->analytics},
+        {.name = "services-tls-ca",
+         .kind = APP_TEXT,
+         .help =
+             "speak TLS with services (unix sockets stay plain), whose certificates one of these "
+             "(PEM file) has signed",
+         .ret_value = &options->tls.ca_file},
+        {.name = "services-tls-certificate",
+         .kind = APP_TEXT,
+         .help = "PEM file of the certificate that services are shown",
+         .ret_value = &options->tls.certificate_file},
+        {.name = "services-tls-key",
+         .kind = APP_TEXT,
+         .help = "PEM file of its private key",
+         .ret_value = &options->tls.key_file},
+        {.name = "services-tls-name",
+         .kind = APP_TEXT,
+         .help = "name that the services' certificates must carry, whatever their addresses are",
+         .ret_value = &options->tls.name},
         {.name = "token",
          .kind = APP_TEXT,
          .secret = true,
@@ -194,6 +213,7 @@ static bool open_clients(struct agent *agent, const struct options *options)
     const struct dialplane_client_options how = {
         .token = options->token_file ? NULL : options->token,
         .token_file = options->token_file,
+        .tls = &options->tls,
     };
 
     agent->renews_token = options->token_file != NULL;
@@ -227,6 +247,11 @@ int main(int argc, char **argv)
     }
 
     dialplane_init();
+    struct dialplane_error error;
+    if (!dialplane_tls_check(&options.tls, &error)) {
+        fprintf(stderr, "dialplane-agent: %s\n", error.message);
+        return 1;
+    }
     if (!open_clients(&agent, &options)) {
         fprintf(stderr, "dialplane-agent: %s\n",
                 options.token_file ? "--token-file cannot be read, or holds no token"

@@ -38,6 +38,13 @@ struct dialplane_client *dialplane_client_open_with(const char *target,
         free(client);
         return NULL;
     }
+    const struct dialplane_tls *tls = options ? options->tls : NULL;
+    grpc_channel_credentials *credentials = client_credentials(target, tls);
+    if (!credentials) {
+        token_close(client->token);
+        free(client);
+        return NULL;
+    }
     client->fail_fast = options && options->fail_fast;
     grpc_arg arguments[] = {
         {.type = GRPC_ARG_INTEGER,
@@ -53,9 +60,14 @@ struct dialplane_client *dialplane_client_open_with(const char *target,
          .key = (char *)GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
          .value.integer = 5000},
         {.type = GRPC_ARG_INTEGER, .key = (char *)GRPC_ARG_ENABLE_HTTP_PROXY, .value.integer = 0},
+        /* the last one, which is left out when there is no such name */
+        {.type = GRPC_ARG_STRING,
+         .key = (char *)GRPC_SSL_TARGET_NAME_OVERRIDE_ARG,
+         .value.string = (char *)(uintptr_t)(tls && tls->name ? tls->name : "")},
     };
-    grpc_channel_args channel_arguments = {sizeof(arguments) / sizeof(*arguments), arguments};
-    grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
+    size_t count = sizeof(arguments) / sizeof(*arguments);
+    grpc_channel_args channel_arguments = {tls && tls->name && tls->name[0] ? count : count - 1,
+                                           arguments};
     client->channel = grpc_channel_create(target, credentials, &channel_arguments);
     grpc_channel_credentials_release(credentials);
     pthread_mutex_init(&client->lock, NULL);

@@ -73,9 +73,23 @@ bool dialplane_is_transient(const struct dialplane_error *error);
 void dialplane_init(void);
 void dialplane_exit(void);
 
+/* Files in PEM form, read when a client is opened; an empty text counts as NULL. */
+struct dialplane_tls {
+    const char *ca_file; /* who has signed the services' certificates */
+    /* What services are shown that ask for a certificate (their --tls-client-ca), and its key.
+     * NULL: none. */
+    const char *certificate_file, *key_file;
+    /* The name that the services' certificates must carry. NULL: the target's host. */
+    const char *name;
+};
+/* True when anything of it is given. tls may be NULL. */
+bool dialplane_tls_is_set(const struct dialplane_tls *tls);
+/* False: a file cannot be read, or one is missing; *error (may be NULL) says which. */
+bool dialplane_tls_check(const struct dialplane_tls *tls, struct dialplane_error *error);
+
 struct dialplane_client_options {
     /* Sent with every call as the metadata `authorization: Bearer TOKEN`; printable ASCII; NULL:
-     * none. It is copied. The connection is not encrypted. */
+     * none. It is copied. Without `tls` the connection is not encrypted. */
     const char *token;
     /* Instead: a file with the token, in which somebody renews it before it ends. It is looked at
      * again when it has changed, at most once a second, and whenever a service does not accept the
@@ -85,13 +99,15 @@ struct dialplane_client_options {
     /* True: a call fails with UNAVAILABLE when no connection can be made. False: it waits for one
      * until its deadline. */
     bool fail_fast;
+    /* Speaks TLS, except with unix sockets. NULL, or all empty: plain. */
+    const struct dialplane_tls *tls;
 };
 
 /* target: "127.0.0.1:8002", "unix:/path" or any gRPC name. Connects at the first call; proxies from
  * the environment are not used. NULL when memory is short. */
 struct dialplane_client *dialplane_client_open(const char *target);
-/* The same with options (NULL: all zero). NULL also when the token is not printable ASCII, or when
- * token_file cannot be read or holds none. */
+/* The same with options (NULL: all zero). NULL also when the token is not printable ASCII, when
+ * token_file cannot be read or holds none, or when dialplane_tls_check() fails. */
 struct dialplane_client *dialplane_client_open_with(const char *target,
                                                     const struct dialplane_client_options *options);
 /* Ends every call under way with CANCELLED and refuses new ones; from any thread. */

@@ -5,6 +5,7 @@
 #include "dialplane.h"
 
 #include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
 #include <pthread.h>
 
 /* Largest answer accepted. protobuf-c itself has no depth limit; answers come from our own
@@ -25,6 +26,9 @@ struct dialplane_client {
     struct running *calls;
     bool is_shut_down;
 };
+
+/* secure.c: NULL: a file cannot be read, see dialplane_tls_check(). */
+grpc_channel_credentials *client_credentials(const char *target, const struct dialplane_tls *tls);
 
 /* Lists the call for shutdown; false when the client has been shut down. */
 bool client_enlist(struct dialplane_client *client, struct running *running);

@@ -41,7 +41,8 @@ struct cli {
     const char *config_path, *profile;
     struct config config;
     struct addresses addresses;
-    const char *token; /* NULL: none */
+    const char *token;        /* NULL: none */
+    struct dialplane_tls tls; /* empty: plain */
     bool allow_insecure, json;
     unsigned timeout_ms;
     bool out_is_terminal, err_is_terminal, styled; /* styled: standard output may have colours */

@@ -12,6 +12,7 @@ const struct command_group command_groups[] = {
     {"metrics", "metrics", "the figures of many calls"},
     {"dnc", "suppressions", "numbers that a company may not call"},
     {"key", "keys", "API keys, with which machines say who they are"},
+    {"contact", "contacts", "what is known of a person"},
     {"config", "configs", "profiles: which platform to speak to, and how"},
 };
 const size_t command_group_count = sizeof(command_groups) / sizeof(*command_groups);
@@ -460,6 +461,13 @@ const struct command commands[] = {
      .positionals = {THE_COMPANY("company_id"), THE_ID("ID", "id")},
      .own_flags = confirm_flags,
      .confirm = "Revoke the API key: whatever still uses it will be refused"},
+
+    {.group = "contact",
+     .name = "erase",
+     .method = "PrivacyService/EraseContact",
+     .positionals = {THE_COMPANY("company_id")},
+     .own_flags = confirm_flags,
+     .confirm = "Erase what is known of this person"},
 
     {.group = "config",
      .name = "show",

@@ -21,7 +21,21 @@ static const struct flag globals[] = {
      .value = "TOKEN",
      .help = "Send it with every call as \"authorization: Bearer TOKEN\". Other users of this "
              "machine can see it in the list of processes: prefer DIALPLANE_TOKEN or a profile. "
-             "Refused for servers elsewhere unless --allow-insecure: nothing is encrypted."},
+             "Refused for servers elsewhere without --tls-ca unless --allow-insecure."},
+    {.name = "tls-ca",
+     .value = "FILE",
+     .help = "Speak TLS (except with unix sockets); FILE has the CA, in PEM form, that has signed "
+             "the services' certificates. Else DIALPLANE_SERVICES_TLS_CA."},
+    {.name = "tls-certificate",
+     .value = "FILE",
+     .help = "Show services this certificate (PEM). Else DIALPLANE_SERVICES_TLS_CERTIFICATE."},
+    {.name = "tls-key",
+     .value = "FILE",
+     .help = "Its private key (PEM). Else DIALPLANE_SERVICES_TLS_KEY."},
+    {.name = "tls-name",
+     .value = "NAME",
+     .help = "The name that the services' certificates must carry, if it is not their address's "
+             "host. Else DIALPLANE_SERVICES_TLS_NAME."},
     {.name = "allow-insecure",
      .is_bool = true,
      .help = "Send the token over the network without encryption."},

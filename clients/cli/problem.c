@@ -133,6 +133,16 @@ static void put_origin(const struct failure *failure, const struct origin *origi
     }
 }
 
+/* What the service says of headers, in this program's own words. */
+static const char *hint(const struct cli *cli, const struct failure *failure)
+{
+    if (failure->err.code != ERR_UNAUTHENTICATED)
+        return NULL;
+    return cli->token ? "the token comes from --token, DIALPLANE_TOKEN or the profile"
+                      : "give a token with DIALPLANE_TOKEN or --token, or keep one: dialplane "
+                        "config set token -";
+}
+
 static void put_people(const struct cli *cli, const struct invocation *invocation,
                        const struct failure *failure, struct buf *out)
 {
@@ -142,6 +152,8 @@ static void put_people(const struct cli *cli, const struct invocation *invocatio
         buf_put_cstr(out, "dialplane: ");
         text_put_clean(out, str_from(failure->err.message));
         buf_put_char(out, '\n');
+        if (hint(cli, failure))
+            buf_printf(out, "  %s\n", hint(cli, failure));
     }
     for (const struct violation *at = violations->first; at; at = at->next) {
         struct origin origin = find_origin(cli, invocation, failure, at->field);

@@ -78,6 +78,27 @@ static bool set_timeout(struct cli *cli, const struct invocation *invocation,
     return true;
 }
 
+static bool set_tls(struct cli *cli, const struct invocation *invocation, struct failure *failure)
+{
+    const struct {
+        const char *flag, *variable;
+        const char **place;
+    } parts[] = {
+        {"tls-ca", "DIALPLANE_SERVICES_TLS_CA", &cli->tls.ca_file},
+        {"tls-certificate", "DIALPLANE_SERVICES_TLS_CERTIFICATE", &cli->tls.certificate_file},
+        {"tls-key", "DIALPLANE_SERVICES_TLS_KEY", &cli->tls.key_file},
+        {"tls-name", "DIALPLANE_SERVICES_TLS_NAME", &cli->tls.name},
+    };
+    struct dialplane_error error;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        *parts[i].place = invocation_value(invocation, parts[i].flag);
+        if (!*parts[i].place)
+            *parts[i].place = from_environment(parts[i].variable);
+    }
+    return dialplane_tls_check(&cli->tls, &error) ||
+           err_set(&failure->err, ERR_INVALID_ARGUMENT, "USAGE", "%s", error.message);
+}
+
 bool session_configure(struct cli *cli, const struct invocation *invocation,
                        struct failure *failure)
 {
@@ -101,7 +122,7 @@ bool session_configure(struct cli *cli, const struct invocation *invocation,
         cli->token = from_environment("DIALPLANE_TOKEN");
     if (!cli->token && profile)
         cli->token = profile->values[CONFIG_TOKEN];
-    return true;
+    return set_tls(cli, invocation, failure);
 }
 
 enum backend session_backend(const struct schema_method *method)
@@ -116,12 +137,16 @@ struct dialplane_client *session_client(struct cli *cli, enum backend backend,
                                         struct failure *failure)
 {
     const char *target = cli->addresses.target[backend];
-    const struct dialplane_client_options options = {.token = cli->token, .fail_fast = true};
+    const struct dialplane_client_options options = {
+        .token = cli->token, .fail_fast = true, .tls = &cli->tls};
     if (cli->clients[backend])
         return cli->clients[backend];
-    if (cli->token && !cli->allow_insecure && !address_is_local(target)) {
+    if (cli->token && !cli->allow_insecure && !dialplane_tls_is_set(&cli->tls) &&
+        !address_is_local(target)) {
         err_set(&failure->err, ERR_PERMISSION_DENIED, NULL,
-                "the token would go to %s without encryption; --allow-insecure sends it", target);
+                "the token would go to %s without encryption: give --tls-ca; --allow-insecure "
+                "sends it all the same",
+                target);
         return NULL;
     }
     if (!cli->is_connected)

@@ -30,8 +30,12 @@ static json_t *read_roles(const char *text, struct err *err)
 static bool check(const struct issue *issue, struct err *err)
 {
     bool platform = strstr(issue->roles, "platform") != NULL;
+    json_t *roles = read_roles(issue->roles, err);
     struct uuid id;
 
+    if (!roles)
+        return false;
+    json_decref(roles);
     if (platform && issue->company_id)
         return err_set(err, ERR_INVALID_ARGUMENT, NULL,
                        "the role platform works across companies: leave the company out");

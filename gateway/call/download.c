@@ -63,7 +63,6 @@ static void begin(struct download *download)
     answer_header(&headers, "content-type", str_from(request->route->method->download_type));
     answer_header(&headers, "content-disposition", disposition(request));
     answer_header(&headers, "cache-control", STR_LITERAL("no-store"));
-    answer_header(&headers, "x-content-type-options", STR_LITERAL("nosniff"));
     if (is_head(request)) {
         request_answer(request, 200, &headers, (struct str){NULL, 0});
         return;

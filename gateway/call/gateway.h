@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/time.h"
+#include "gateway/call/limits.h"
 #include "gateway/call/stats.h"
 #include "gateway/http/server.h"
 #include "gateway/policy/cors.h"
@@ -17,12 +18,14 @@
 struct exporter;
 struct pages;
 struct live;
+struct secure;
 
 struct gateway_options {
     int64_t body_limit_bytes;   /* a JSON body */
     int64_t upload_limit_bytes; /* an uploaded file */
     int64_t timeout_us;         /* of calls whose method names none */
     int64_t max_in_flight;      /* requests under way, each thread */
+    int64_t body_memory_bytes;  /* JSON bodies that are being collected, each thread */
     int64_t live_buffer_bytes;  /* events kept for each watched stream */
     int64_t live_stall_us; /* a watcher that holds up others, or fell behind, and takes nothing */
     int64_t live_behind;   /* watchers of each thread that may catch up by themselves */
@@ -35,7 +38,10 @@ struct gateway {
     const struct schema *schema;
     struct router *router;
     struct cors *cors;
+    struct limits *limits;
     struct pages *pages;
+    struct secure *secure;
+    char hsts[32]; /* Strict-Transport-Security for those who came over TLS; empty: not said */
     const char *backends[GATEWAY_BACKENDS_MAX];
     unsigned backend_count;
     struct worker *workers;
@@ -49,6 +55,7 @@ struct worker {
     struct http_server *server;
     struct exchange_handler handler;
     struct upstream *upstreams[GATEWAY_BACKENDS_MAX]; /* in the order of gateway->backends */
+    struct upstream_observer observer;                /* of their answers */
     struct upstream **route_upstreams;                /* by route->index */
     struct live *live;
     struct entropy entropy;
@@ -58,6 +65,7 @@ struct worker {
     void (*drained)(void *context);
     void *drained_context;
     uint32_t in_flight;
+    size_t body_bytes; /* of JSON bodies that are being collected */
     bool draining;
     /* Scratch: used within one callback, never across. */
     struct buf wire, json, text;

@@ -2,6 +2,7 @@
 
 #include "app/challenge.h"
 #include "base/log.h"
+#include "gateway/call/safe_headers.h"
 #include "gateway/policy/credentials.h"
 #include "gateway/policy/etag.h"
 #include "gateway/policy/problem.h"
@@ -32,7 +33,21 @@ struct request *request_new(struct exchange *exchange, struct worker *worker)
                   exchange_header(exchange, "traceparent"), worker->tracer, clock,
                   &worker->entropy);
     exchange_set_state(exchange, request);
+    limits_find_client(request);
     return request;
+}
+
+static int64_t now_us(const struct worker *worker)
+{
+    const struct clock *clock = loop_clock(worker->loop);
+
+    return clock->monotonic_us(clock);
+}
+
+void request_forget_body(struct request *request)
+{
+    request->worker->body_bytes -= request->body.length;
+    buf_done(&request->body);
 }
 
 static void end(struct request *request)
@@ -97,7 +112,7 @@ void request_on_done(struct exchange *exchange, unsigned status, uint64_t bytes_
     enum log_level level = request->quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
 
     end(request);
-    buf_done(&request->body);
+    request_forget_body(request);
     if (!status)
         status = 499; /* gone before anything was said */
     stats_count(&worker->stats, request->figures, status, duration_us, bytes_sent);
@@ -123,6 +138,29 @@ void answer_header(struct answer_headers *headers, const char *name, struct str 
         headers->list[headers->count++] = (struct header){str_from(name), value};
 }
 
+/* draft-ietf-httpapi-ratelimit-headers-11: a list of policies, and one of what they have left. */
+static void put_rate_headers(struct request *request, struct answer_headers *headers)
+{
+    const struct limits *limits = request->worker->gateway->limits;
+    const struct limits_seen *seen = &request->limits;
+    size_t policy = 0, rate = 0;
+
+    if (!seen->count)
+        return;
+    for (unsigned i = 0; i < seen->count; i++) {
+        unsigned slot = seen->slots[i];
+        size_t length = strlen(limits->policies[slot]);
+        if (i)
+            request->rate_policy[policy++] = request->rate[rate++] = ',';
+        memcpy(request->rate_policy + policy, limits->policies[slot], length);
+        policy += length;
+        rate += rate_format_answer(slot == RATE_ALL ? "address" : rate_class_names[slot],
+                                   &seen->answers[i], request->rate + rate);
+    }
+    answer_header(headers, "ratelimit-policy", (struct str){request->rate_policy, policy});
+    answer_header(headers, "ratelimit", (struct str){request->rate, rate});
+}
+
 void request_common_headers(struct request *request, struct answer_headers *headers)
 {
     const struct cors *cors = request->worker->gateway->cors;
@@ -134,8 +172,10 @@ void request_common_headers(struct request *request, struct answer_headers *head
         answer_header(headers, "access-control-allow-origin", allowed);
         answer_header(headers, "access-control-expose-headers", STR_LITERAL(CORS_EXPOSED_HEADERS));
     }
+    put_rate_headers(request, headers);
     if (cors_varies(cors))
         answer_header(headers, "vary", STR_LITERAL("Origin"));
+    safe_headers_add(request, headers);
 }
 
 void request_answer(struct request *request, unsigned status, struct answer_headers *headers,
@@ -176,6 +216,9 @@ void request_fail(struct request *request, const struct err *err, struct answer_
                   (struct str){request->identity.request_id, request->identity.request_id_length},
                   body);
     answer_header(headers, "content-type", STR_LITERAL("application/problem+json"));
+    if (status == 401)
+        limits_on_refused(request->worker->gateway->limits, &request->client,
+                          request->authorization, now_us(request->worker));
     if (challenge_format(err, challenge))
         answer_header(headers, "www-authenticate", str_from(challenge));
     if (!retry_after && (status == 503 || status == 429))
@@ -294,10 +337,12 @@ bool request_upstream(struct request *request, struct upstream_request *ret_upst
         .request_id = request->identity.request_id,
         .traceparent = request->identity.traceparent,
         .trace = request->identity.span.self,
+        .client_address = request->client_address,
         .arena = request_arena(request),
     };
     struct str if_match = exchange_header(request->exchange, "if-match");
     ret_upstream->authorization = request->authorization;
+    ret_upstream->principal_known = request->principal_known;
     if (!if_match.data || strcmp(request->route->binding->verb, "GET") == 0)
         return true;
     switch (etag_match(if_match, &ret_upstream->if_match_us)) {

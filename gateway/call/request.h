@@ -21,10 +21,15 @@ struct request {
     size_t figures;            /* index into stats->routes */
     int64_t started_us;
     struct identity identity;
-    struct str query;           /* without a ticket */
-    struct str ticket;          /* of the query, or {NULL, 0} */
-    const char *authorization;  /* "Bearer …" or "Ticket …" for the services, or NULL: see
-                                   request_authorize() */
+    struct str query;          /* without a ticket */
+    struct str ticket;         /* of the query, or {NULL, 0} */
+    const char *authorization; /* "Bearer …" or "Ticket …" for the services, or NULL: see
+                                  request_authorize() */
+    struct net_address client; /* where it comes from, see limits_find_client() */
+    char client_address[NET_ADDRESS_TEXT_SIZE];
+    bool principal_known; /* of its Authorization header */
+    struct limits_seen limits;
+    char rate_policy[2 * RATE_TEXT_SIZE], rate[2 * RATE_TEXT_SIZE]; /* headers */
     struct str protocol;        /* the WebSocket's, to be chosen in the answer, or {NULL, 0} */
     struct upstream_call *call; /* under way, or NULL */
     /* The client has gone: end what is under way. May be NULL. */
@@ -48,7 +53,7 @@ static inline struct arena *request_arena(struct request *request)
     return exchange_arena(request->exchange);
 }
 
-#define REQUEST_HEADERS_MAX 16
+#define REQUEST_HEADERS_MAX 24
 /* Headers of an answer: the caller's, and those that every answer has. Values are borrowed until
  * the answer is given. */
 struct answer_headers {
@@ -56,8 +61,11 @@ struct answer_headers {
     size_t count;
 };
 void answer_header(struct answer_headers *headers, const char *name, struct str value);
-/* x-request-id, and what CORS asks for. */
+/* x-request-id, what CORS asks for, and safe_headers.h. */
 void request_common_headers(struct request *request, struct answer_headers *headers);
+
+/* The collected body, if any, is needed no more. */
+void request_forget_body(struct request *request);
 
 /* Answers; headers may be NULL. */
 void request_answer(struct request *request, unsigned status, struct answer_headers *headers,

@@ -57,4 +57,8 @@ void stats_add(struct stats *sum, const struct stats *stats)
     sum->live_cut += stats->live_cut;
     sum->live_behind += stats->live_behind;
     sum->live_resumed += stats->live_resumed;
+    for (size_t i = 0; i < RATE_SLOTS; i++) {
+        sum->rate_limited[0][i] += stats->rate_limited[0][i];
+        sum->rate_limited[1][i] += stats->rate_limited[1][i];
+    }
 }

@@ -4,6 +4,7 @@
 #define GATEWAY_CALL_STATS_H
 
 #include "base/err.h"
+#include "gateway/policy/rate_limit.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,7 +28,8 @@ struct stats {
     uint64_t bytes_sent;
     uint64_t in_flight;
     uint64_t live_streams, live_watchers, live_events, live_cut;
-    uint64_t live_behind, live_resumed; /* now; ever */
+    uint64_t live_behind, live_resumed;   /* now; ever */
+    uint64_t rate_limited[2][RATE_SLOTS]; /* answered 429: by address, by principal */
 };
 
 /* route_count: of the router. */

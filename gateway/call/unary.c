@@ -14,6 +14,9 @@ static void on_checked(struct upstream_call *call, const struct err *status);
 static const struct upstream_handler unary_handler = {.on_done = on_done};
 static const struct upstream_handler check_handler = {.on_done = on_checked};
 
+/* A browser may keep what has a tag, to ask with it; nobody in between may: it is personal. */
+#define KEPT_BY_THE_CLIENT "private, no-cache"
+
 /* Longest wait for what a service says of a request that is known to be wrong. */
 #define CHECK_TIMEOUT_US (2 * TIME_US_PER_SECOND)
 
@@ -131,14 +134,22 @@ static void on_body(struct exchange *exchange, struct str data, bool end)
     }
     if (!request->body.limit)
         buf_init(&request->body, (size_t)request->worker->gateway->options.body_limit_bytes + 1);
+    if (request->worker->body_bytes + data.length >
+        (size_t)request->worker->gateway->options.body_memory_bytes) {
+        request_forget_body(request);
+        request_fail_code(request, ERR_RESOURCE_EXHAUSTED, REASON_OVERLOADED,
+                          "Too many bodies are being received");
+        return;
+    }
     buf_put_str(&request->body, data);
     if (request->body.failed) {
         on_too_large(exchange);
         return;
     }
+    request->worker->body_bytes += data.length;
     if (end) {
         run(request, buf_str(&request->body));
-        buf_done(&request->body);
+        request_forget_body(request);
     } else {
         exchange_body_next(exchange);
     }
@@ -204,6 +215,7 @@ static bool answer_not_modified(struct request *request, struct str etag)
         !etag_none_match(exchange_header(request->exchange, "if-none-match"), etag))
         return false;
     answer_header(&headers, "etag", etag);
+    answer_header(&headers, "cache-control", STR_LITERAL(KEPT_BY_THE_CLIENT));
     request_answer(request, 304, &headers, (struct str){NULL, 0});
     return true;
 }
@@ -237,7 +249,7 @@ void unary_answer(struct request *request, struct str reply)
         if (answer_not_modified(request, (struct str){etag, length}))
             return;
         answer_header(&headers, "etag", (struct str){etag, length});
-        answer_header(&headers, "cache-control", STR_LITERAL("no-cache"));
+        answer_header(&headers, "cache-control", STR_LITERAL(KEPT_BY_THE_CLIENT));
     }
     if (status == 201) {
         struct buf *location = worker_scratch(&worker->text);

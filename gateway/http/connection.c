@@ -2,9 +2,11 @@
  * socket and protocol, keeps the time limits, and ends it the way the protocol asked for. */
 #include "gateway/http/server_internal.h"
 
+#include "base/log.h"
 #include "gateway/http/exchange_internal.h"
 #include "gateway/http/h1.h"
 #include "gateway/http/h2.h"
+#include "gateway/net/tls.h"
 #include "loop/loop.h"
 
 #include <stdlib.h>
@@ -70,6 +72,30 @@ static void end_connection(struct connection *connection)
     connection_cut(connection);
 }
 
+/* A body that trickles is as bad as one that does not come: its time starts anew only when it has
+ * brought what the least rate asks for. (HTTP/2 looks at each stream as well.) */
+static bool body_moves(const struct connection *connection)
+{
+    const struct http_limits *limits = &connection->server->core.limits;
+
+    return connection->received - connection->read_mark >=
+           http_bytes_in(limits, limits->body_idle_us);
+}
+
+/* The time to take what waits starts now, or anew when enough was taken of it. */
+static void arm_write_limit(struct connection *connection)
+{
+    const struct http_limits *limits = &connection->server->core.limits;
+    uint64_t sent = connection->link.out->sent_total;
+
+    if (connection->write_limit.list &&
+        sent - connection->write_mark < http_bytes_in(limits, limits->write_idle_us)) {
+        return;
+    }
+    connection->write_mark = sent;
+    timeout_arm(&connection->server->writes, &connection->write_limit, now_us(connection));
+}
+
 /* Input wanted? Which limit runs? Called whenever something may have changed. */
 static void update(struct connection *connection, bool input_came)
 {
@@ -86,21 +112,24 @@ static void update(struct connection *connection, bool input_came)
         return;
     }
     net_socket_want_input(&connection->socket, !protocol || protocol->ops->wants_input(protocol));
-    waiting = protocol                          ? protocol->ops->waits_for(protocol)
-              : connection->preface_matched > 0 ? HTTP_WAIT_HEADER
-                                                : HTTP_WAIT_REQUEST;
+    waiting = protocol ? protocol->ops->waits_for(protocol)
+              : net_socket_is_shaking_hands(&connection->socket) ? HTTP_WAIT_HANDSHAKE
+              : connection->preface_matched > 0                  ? HTTP_WAIT_HEADER
+                                                                 : HTTP_WAIT_REQUEST;
     if (waiting == HTTP_WAIT_NOTHING && connection->socket.kept) {
         waiting = HTTP_WAIT_PEER_CHECK;
     }
     if (waiting == HTTP_WAIT_NOTHING) {
         timeout_disarm(&connection->read_limit);
     } else if (!connection->read_limit.list || waiting != connection->waiting ||
-               (input_came && (waiting == HTTP_WAIT_BODY || waiting == HTTP_WAIT_REQUEST)) ||
+               (input_came && (waiting == HTTP_WAIT_REQUEST ||
+                               (waiting == HTTP_WAIT_BODY && body_moves(connection)))) ||
                ((waiting == HTTP_WAIT_HEADER || waiting == HTTP_WAIT_ANSWER_AFTER_EOF) &&
                 protocol && protocol->heads_begun != connection->heads_seen)) {
         timeout_arm(&connection->server->waits[waiting], &connection->read_limit,
                     now_us(connection));
         connection->heads_seen = protocol ? protocol->heads_begun : 0;
+        connection->read_mark = connection->received;
     }
     connection->waiting = waiting;
 }
@@ -113,6 +142,16 @@ static void swap_protocol(struct link *link)
         link->protocol = link->successor;
         link->successor = NULL;
         old->ops->free(old);
+    }
+}
+
+/* What was agreed on in the handshake (RFC 9113 §3.2: without "h2" in it, there is none). */
+static void choose_protocol(struct connection *connection)
+{
+    struct link *link = &connection->link;
+    link->protocol = tls_is_h2(connection->socket.tls) ? h2_new(link) : h1_new(link);
+    if (!link->protocol) {
+        link->ending = HTTP_ENDS_RESET;
     }
 }
 
@@ -149,7 +188,12 @@ static size_t on_input(struct net_socket *socket, const char *data, size_t lengt
     struct connection *connection = of_socket(socket);
     struct link *link = &connection->link;
     size_t taken = 0;
-    if (!link->protocol) {
+    if (!connection->offering) { /* not what was kept and counted */
+        connection->received += length;
+    }
+    if (!link->protocol && socket->tls) {
+        choose_protocol(connection);
+    } else if (!link->protocol) {
         taken = detect(connection, data, length);
     }
     while (link->protocol && taken < length && link->ending == HTTP_STAYS_OPEN) {
@@ -195,7 +239,7 @@ static void on_turn(struct net_socket *socket)
     if (!connection->write_limit.list &&
         (link->out->waiting > 0 ||
          (link->protocol && link->protocol->ops->is_blocked(link->protocol)))) {
-        timeout_arm(&connection->server->writes, &connection->write_limit, now_us(connection));
+        arm_write_limit(connection);
     }
     update(connection, false);
 }
@@ -217,7 +261,7 @@ static void on_sent(struct net_socket *socket, size_t length)
             return;
         }
     } else {
-        timeout_arm(&connection->server->writes, &connection->write_limit, now_us(connection));
+        arm_write_limit(connection);
     }
     if (socket->kept) {
         net_socket_wake(socket); /* room for the next request */
@@ -239,9 +283,49 @@ static void on_eof(struct net_socket *socket)
     update(connection, false);
 }
 
+static void on_handshake_failed(struct connection *connection)
+{
+    connection->server->core.stats.handshakes_failed++;
+    if (log_is_enabled(LOG_LEVEL_DEBUG)) {
+        log_event(LOG_LEVEL_DEBUG, "tls_handshake_failed",
+                  log_text("reason", tls_failure(connection->socket.tls)),
+                  log_text("peer", connection->link.peer));
+    }
+    /* The alert that tells the peer why must not be overtaken by a reset. */
+    connection->link.ending = HTTP_ENDS_LINGER;
+    end_connection(connection);
+}
+
 static void on_error(struct net_socket *socket)
 {
-    connection_cut(of_socket(socket));
+    struct connection *connection = of_socket(socket);
+    if (net_socket_is_shaking_hands(socket) && tls_state(socket->tls) == TLS_BROKEN) {
+        on_handshake_failed(connection);
+        return;
+    }
+    connection_cut(connection);
+}
+
+static void on_secured(struct net_socket *socket)
+{
+    struct connection *connection = of_socket(socket);
+    struct link *link = &connection->link;
+    struct http_stats *stats = &connection->server->core.stats;
+    if (socket->tls) {
+        link->secure = true;
+        *(tls_is_resumed(socket->tls) ? &stats->handshakes_resumed : &stats->handshakes_full) += 1;
+    } else {
+        stats->not_tls++;
+        link->protocol = h1_new(link);
+        if (link->protocol) {
+            h1_refuse(link->protocol, 400,
+                      "this port speaks HTTPS: write https:// where you wrote http://");
+        } else {
+            link->ending = HTTP_ENDS_RESET;
+        }
+        net_socket_wake(socket);
+    }
+    update(connection, false);
 }
 
 static void on_free(struct net_socket *socket)
@@ -262,12 +346,15 @@ static void on_free(struct net_socket *socket)
     if (connection->next) {
         connection->next->previous = connection->previous;
     }
+    peers_leave(&server->peers, connection->peer);
+    server->refused_count -= connection->refused;
     free(connection);
     server_connection_freed(server);
 }
 
 static const struct net_socket_events socket_events = {
     .on_input = on_input,
+    .on_secured = on_secured,
     .on_eof = on_eof,
     .on_error = on_error,
     .on_turn = on_turn,
@@ -284,25 +371,43 @@ static void wake_link(struct link *link)
 
 /* The server's side. */
 
-void connection_open(struct http_server *server, int fd, const char *peer, bool refused)
+void connection_open(struct http_server *server, int fd, const char *peer_text,
+                     const struct net_address *address, struct peer *peer, const char *refused)
 {
-    size_t peer_size = strlen(peer) + 1;
+    size_t peer_size = strlen(peer_text) + 1;
     struct connection *connection = calloc(1, sizeof(*connection) + peer_size);
+    struct tls_session *session = NULL;
     struct link *link;
     if (!connection) {
         close(fd);
+        peers_leave(&server->peers, peer);
         return;
+    }
+    if (server->tls) {
+        /* A connection that is one too many is not worth a handshake. */
+        session = refused ? NULL : tls_session_new_server(server->tls, fd);
+        if (!session) {
+            close(fd);
+            free(connection);
+            peers_leave(&server->peers, peer);
+            return;
+        }
     }
     if (!net_socket_init(&connection->socket, &server->net, fd, &socket_events)) {
+        tls_session_free(session);
         free(connection);
+        peers_leave(&server->peers, peer);
         return;
     }
-    memcpy(connection->peer, peer, peer_size);
+    net_socket_secure(&connection->socket, session);
+    memcpy(connection->peer_text, peer_text, peer_size);
+    connection->peer = peer;
     connection->server = server;
     link = &connection->link;
     link->core = &server->core;
     link->out = &connection->socket.out;
-    link->peer = connection->peer;
+    link->peer = connection->peer_text;
+    link->address = *address;
     link->wake = wake_link;
     connection->next = server->connections;
     if (connection->next) {
@@ -311,9 +416,11 @@ void connection_open(struct http_server *server, int fd, const char *peer, bool 
     server->connections = connection;
     server->core.stats.connections++;
     if (refused) {
+        connection->refused = true;
+        server->refused_count++;
         link->protocol = h1_new(link);
         if (link->protocol) {
-            h1_refuse(link->protocol, 503, "the server has too many connections");
+            h1_refuse(link->protocol, 503, refused);
         } else {
             link->ending = HTTP_ENDS_RESET;
         }
@@ -351,6 +458,9 @@ void connection_drain(struct connection *connection)
 void connection_on_read_limit(struct connection *connection)
 {
     struct link *link = &connection->link;
+    if (connection->waiting == HTTP_WAIT_HANDSHAKE && !connection->socket.discarding) {
+        connection->server->core.stats.handshakes_late++;
+    }
     if (connection->socket.discarding || (!link->protocol && connection->preface_matched == 0)) {
         connection_cut(connection);
         return;

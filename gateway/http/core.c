@@ -19,6 +19,7 @@ static void fill_defaults(struct http_limits *limits)
     DEFAULT(header_bytes, 32 * 1024);
     DEFAULT(header_count, 100);
     DEFAULT(target_bytes, 8 * 1024);
+    DEFAULT(handshake_timeout_us, 10 * TIME_US_PER_SECOND);
     DEFAULT(header_timeout_us, 10 * TIME_US_PER_SECOND);
     DEFAULT(body_idle_us, 30 * TIME_US_PER_SECOND);
     DEFAULT(keep_alive_us, 75 * TIME_US_PER_SECOND);
@@ -31,6 +32,21 @@ static void fill_defaults(struct http_limits *limits)
     DEFAULT(websocket_output_bytes, (size_t)256 * 1024);
     DEFAULT(arena_bytes, (size_t)1024 * 1024);
     DEFAULT(websocket_ping_us, 30 * TIME_US_PER_SECOND);
+    DEFAULT(control_frames_per_second, 500);
+    DEFAULT(websocket_frames_per_second, 200);
+    DEFAULT(websocket_fragments, 1024);
+    DEFAULT(all_output_bytes, (size_t)256 * 1024 * 1024);
+}
+
+const char *const http_limit_names[HTTP_LIMIT_COUNT] = {
+    "connections",   "idle_connections", "address_connections", "header_size", "header_time",
+    "body_time",     "write_time",       "output_memory",       "resets",      "control_frames",
+    "continuations", "websocket_frames", "websocket_size",
+};
+
+uint64_t http_bytes_in(const struct http_limits *limits, int64_t window_us)
+{
+    return limits->least_rate_bytes * (uint64_t)window_us / TIME_US_PER_SECOND;
 }
 
 bool http_core_init(struct http_core *core, const struct http_limits *limits,

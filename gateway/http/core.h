@@ -34,6 +34,13 @@ bool http_core_init(struct http_core *core, const struct http_limits *limits,
                     const struct exchange_handler *handler, const struct clock *clock);
 void http_core_done(struct http_core *core);
 
+static inline void http_count_limit(struct http_core *core, enum http_limit limit)
+{
+    core->stats.limited[limit]++;
+}
+/* What must move within such a time, at the least rate. */
+uint64_t http_bytes_in(const struct http_limits *limits, int64_t window_us);
+
 /* RFC 9110 IMF-fixdate of now, 29 bytes. */
 struct str http_core_date(struct http_core *core);
 void http_core_new_id(struct http_core *core, char out[UUID_TEXT_SIZE]);

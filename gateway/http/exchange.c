@@ -210,9 +210,19 @@ size_t exchange_headers(const struct exchange *exchange, const struct header **r
     return exchange->head.field_count;
 }
 
+bool exchange_is_secure(const struct exchange *exchange)
+{
+    return exchange->link->secure;
+}
+
 const char *exchange_peer(const struct exchange *exchange)
 {
     return exchange->link->peer;
+}
+
+const struct net_address *exchange_peer_address(const struct exchange *exchange)
+{
+    return &exchange->link->address;
 }
 
 struct arena *exchange_arena(struct exchange *exchange)

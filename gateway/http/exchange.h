@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "gateway/net/address.h"
 #include "gateway/net/shared_bytes.h"
 
 #include <stdbool.h>
@@ -31,7 +32,9 @@ int exchange_http_major(const struct exchange *exchange); /* 1 or 2 */
 /* The first value of that name, or {NULL, 0}. */
 struct str exchange_header(const struct exchange *exchange, const char *lower_case_name);
 size_t exchange_headers(const struct exchange *exchange, const struct header **ret_headers);
+bool exchange_is_secure(const struct exchange *exchange);   /* came over TLS */
 const char *exchange_peer(const struct exchange *exchange); /* "127.0.0.1:50312" */
+const struct net_address *exchange_peer_address(const struct exchange *exchange);
 /* Capped; lives until the exchange has ended. */
 struct arena *exchange_arena(struct exchange *exchange);
 /* Announced length of the body; -1 when not known (chunked, HTTP/2 without content-length); 0:

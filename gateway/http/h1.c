@@ -22,6 +22,9 @@ void h1_fail(struct h1 *h1, unsigned status, const char *detail)
 {
     struct exchange *exchange = h1->exchange;
     h1->protocol.link->core->stats.protocol_errors++;
+    if (status == 431 || status == 414) {
+        http_count_limit(h1->protocol.link->core, HTTP_LIMIT_HEADER_SIZE);
+    }
     if (exchange && exchange->begun) {
         /* Too late for another answer: cut this one so that it is seen. */
         set_end(h1, exchange->http_minor == 0 ? HTTP_ENDS_RESET : HTTP_ENDS);
@@ -283,9 +286,11 @@ static void on_timeout(struct protocol *protocol)
     struct h1 *h1 = (struct h1 *)protocol;
     switch (h1->state) {
     case H1_HEAD:
+        http_count_limit(protocol->link->core, HTTP_LIMIT_HEADER_TIME);
         h1_fail(h1, 408, "the headers of the request took too long");
         break;
     case H1_BODY:
+        http_count_limit(protocol->link->core, HTTP_LIMIT_BODY_TIME);
         h1_fail(h1, 408, "the body of the request took too long");
         break;
     case H1_ANSWER:

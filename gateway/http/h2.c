@@ -46,6 +46,25 @@ static bool can_deliver(const struct exchange *exchange)
            !exchange->body_refused && !exchange->complete;
 }
 
+static int64_t now_us(const struct h2 *h2)
+{
+    const struct http_core *core = h2->protocol.link->core;
+    return core->clock->monotonic_us(core->clock);
+}
+
+/* A body has its time, which starts anew when it has brought what the least rate asks for. Each
+ * stream its own: the others' bytes do not count. */
+static void wait_for_more(struct h2 *h2, struct exchange *exchange)
+{
+    const struct http_limits *limits = &h2->protocol.link->core->limits;
+    if (exchange->body_due_us && exchange->body_received - exchange->body_mark <
+                                     http_bytes_in(limits, limits->body_idle_us)) {
+        return;
+    }
+    exchange->body_mark = exchange->body_received;
+    exchange->body_due_us = now_us(h2) + limits->body_idle_us;
+}
+
 static void deliver(struct h2 *h2, struct exchange *exchange)
 {
     while (can_deliver(exchange)) {
@@ -59,9 +78,11 @@ static void deliver(struct h2 *h2, struct exchange *exchange)
         } else if (exchange->in_end || due) {
             exchange_deliver(exchange, (struct str){"", 0}, true);
         } else {
+            wait_for_more(h2, exchange);
             return;
         }
     }
+    exchange->body_due_us = 0; /* it waits for us, not we for it */
 }
 
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream_id,
@@ -90,30 +111,12 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
 
 /* Frames. */
 
-/* Rapid reset: streams that are opened only to be reset cost us more than the peer. */
-static void count_reset(struct h2 *h2)
-{
-    const struct http_core *core = h2->protocol.link->core;
-    int64_t now_us = core->clock->monotonic_us(core->clock);
-    if (now_us - h2->resets_since_us >= TIME_US_PER_SECOND) {
-        h2->resets_since_us = now_us;
-        h2->resets = 0;
-    }
-    if (++h2->resets == core->limits.resets_per_second) {
-        h2->protocol.link->core->stats.protocol_errors++;
-        nghttp2_session_terminate_session(h2->session, NGHTTP2_ENHANCE_YOUR_CALM);
-    }
-}
-
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct h2 *h2 = user;
     struct exchange *exchange;
     (void)session;
-    if (frame->hd.type == NGHTTP2_RST_STREAM) {
-        count_reset(h2);
-        return 0;
-    }
+    h2_count_received(h2, frame);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) {
         return 0;
     }
@@ -172,6 +175,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     struct h2 *h2 = user;
     struct exchange *exchange;
     (void)session;
+    h2_count_sent(h2, frame);
     if ((frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) ||
         !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
         return 0;
@@ -247,6 +251,53 @@ static void pull_frames(struct h2 *h2)
     }
 }
 
+static bool waits_for_body(const struct exchange *exchange)
+{
+    return can_deliver(exchange) && !exchange->in_end;
+}
+
+/* The body of a stream does not come: the one above hears that it is gone, the peer gets 408 from a
+ * stand-in. */
+static void give_up_body(struct h2 *h2, struct exchange *exchange)
+{
+    int32_t stream_id = exchange->stream_id;
+    if (exchange->begun) {
+        nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_CANCEL);
+        return; /* and on_stream_close */
+    }
+    detach(h2, exchange);
+    exchange_gone(exchange);
+    exchange = h2_open_stream(h2, stream_id);
+    if (exchange) {
+        h2_reject(exchange, 408, "the body of the request took too long");
+    } else {
+        nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_CANCEL);
+    }
+}
+
+/* Those whose time is over. With input not more often than every second, so that a peer cannot keep
+ * slow streams by being quick in others. */
+static void look_at_bodies(struct h2 *h2, bool at_once)
+{
+    struct exchange *exchange, *next;
+    int64_t now;
+    if (!h2->streams) {
+        return;
+    }
+    now = now_us(h2);
+    if (!at_once && now - h2->bodies_looked_at_us < TIME_US_PER_SECOND) {
+        return;
+    }
+    h2->bodies_looked_at_us = now;
+    for (exchange = h2->streams; exchange; exchange = next) {
+        next = exchange->next_stream;
+        if (exchange->body_due_us && exchange->body_due_us <= now && waits_for_body(exchange)) {
+            http_count_limit(h2->protocol.link->core, HTTP_LIMIT_BODY_TIME);
+            give_up_body(h2, exchange);
+        }
+    }
+}
+
 static size_t feed(struct protocol *protocol, const char *data, size_t length)
 {
     struct h2 *h2 = (struct h2 *)protocol;
@@ -254,13 +305,19 @@ static size_t feed(struct protocol *protocol, const char *data, size_t length)
     if (h2->ended) {
         return length;
     }
+    look_at_bodies(h2, false);
     taken = nghttp2_session_mem_recv(h2->session, (const uint8_t *)data, length);
     if (taken < 0) {
         /* Not even HTTP/2, a flood, or out of memory. What can be said is said. */
+        bool flood = taken == NGHTTP2_ERR_FLOODED || taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
         protocol->link->core->stats.protocol_errors++;
-        nghttp2_session_terminate_session(h2->session, taken == NGHTTP2_ERR_FLOODED
-                                                           ? NGHTTP2_ENHANCE_YOUR_CALM
-                                                           : NGHTTP2_PROTOCOL_ERROR);
+        if (flood) {
+            http_count_limit(protocol->link->core, taken == NGHTTP2_ERR_FLOODED
+                                                       ? HTTP_LIMIT_CONTROL_FRAMES
+                                                       : HTTP_LIMIT_CONTINUATIONS);
+        }
+        nghttp2_session_terminate_session(h2->session, flood ? NGHTTP2_ENHANCE_YOUR_CALM
+                                                             : NGHTTP2_PROTOCOL_ERROR);
         pull_frames(h2);
         h2->ended = true;
         end_connection(h2, HTTP_ENDS_LINGER);
@@ -338,11 +395,6 @@ static void on_eof(struct protocol *protocol)
     end_connection(h2, HTTP_ENDS);
 }
 
-static bool waits_for_body(const struct exchange *exchange)
-{
-    return can_deliver(exchange) && !exchange->in_end;
-}
-
 static enum http_wait waits_for(const struct protocol *protocol)
 {
     const struct h2 *h2 = (const struct h2 *)protocol;
@@ -366,25 +418,6 @@ static enum http_wait waits_for(const struct protocol *protocol)
     return h2->socket_count ? HTTP_WAIT_PONG : h2->streams ? HTTP_WAIT_NOTHING : HTTP_WAIT_REQUEST;
 }
 
-/* The body of a stream does not come: the one above hears that it is gone, the peer gets 408 from a
- * stand-in. */
-static void give_up_body(struct h2 *h2, struct exchange *exchange)
-{
-    int32_t stream_id = exchange->stream_id;
-    if (exchange->begun) {
-        nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_CANCEL);
-        return; /* and on_stream_close */
-    }
-    detach(h2, exchange);
-    exchange_gone(exchange);
-    exchange = h2_open_stream(h2, stream_id);
-    if (exchange) {
-        h2_reject(exchange, 408, "the body of the request took too long");
-    } else {
-        nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_CANCEL);
-    }
-}
-
 static void on_timeout(struct protocol *protocol)
 {
     struct h2 *h2 = (struct h2 *)protocol;
@@ -403,13 +436,11 @@ static void on_timeout(struct protocol *protocol)
             }
         }
     } else if (!h2->open_head && h2->streams) {
-        for (exchange = h2->streams; exchange; exchange = next) {
-            next = exchange->next_stream;
-            if (waits_for_body(exchange)) {
-                give_up_body(h2, exchange);
-            }
-        }
+        look_at_bodies(h2, true);
     } else {
+        if (h2->open_head) {
+            http_count_limit(protocol->link->core, HTTP_LIMIT_HEADER_TIME);
+        }
         nghttp2_session_terminate_session(h2->session, NGHTTP2_NO_ERROR);
     }
     protocol->link->wake(protocol->link);
@@ -502,6 +533,8 @@ static bool open_session(struct h2 *h2)
     if (nghttp2_session_callbacks_new(&callbacks) || nghttp2_option_new(&option)) {
         goto del;
     }
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, h2_on_begin_frame);
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, h2_on_unknown_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, h2_on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, h2_on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
@@ -511,6 +544,7 @@ static bool open_session(struct h2 *h2)
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
+    h2_hear_unknown_frames(option);
     /* Behind our own count, which answers with the right code. */
     nghttp2_option_set_stream_reset_rate_limit(option, (uint64_t)limits->resets_per_second * 4,
                                                limits->resets_per_second);

@@ -32,9 +32,15 @@ struct exchange *h2_open_stream(struct h2 *h2, int32_t stream_id)
 
 /* Heads. */
 
+/* So many times the limit of a head may be decoded before the connection ends. */
+#define HEAD_BOMB 8
+
 static void mark_rejected(struct exchange *exchange, unsigned status, const char *detail)
 {
     if (!exchange->reject_status) {
+        if (status == 431 || status == 414) {
+            http_count_limit(exchange->link->core, HTTP_LIMIT_HEADER_SIZE);
+        }
         exchange->reject_status = status;
         exchange->reject_detail = detail;
     }
@@ -89,7 +95,20 @@ int h2_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uin
         return 0; /* trailers: of no meaning here */
     }
     exchange = h2_stream_exchange(h2, frame->hd.stream_id);
-    if (!exchange || exchange->reject_status) {
+    if (!exchange) {
+        return 0;
+    }
+    /* HPACK lets one byte stand for kilobytes again and again: what is refused is still decoded,
+     * but not for ever. */
+    exchange->head_seen += name_length + value_length;
+    if (exchange->head_seen > (size_t)limits->header_bytes * HEAD_BOMB) {
+        if (exchange->head_seen - name_length - value_length <=
+            (size_t)limits->header_bytes * HEAD_BOMB) {
+            h2_calm(h2, HTTP_LIMIT_HEADER_SIZE);
+        }
+        return 0;
+    }
+    if (exchange->reject_status) {
         return 0;
     }
     if (exchange->head.field_count >= limits->header_count) {

@@ -10,16 +10,24 @@
 
 #define H2_ORPHANS_MAX 16
 
+/* How often something was in this second. */
+struct h2_meter {
+    int64_t since_us;
+    uint32_t count;
+};
+
 struct h2 {
     struct protocol protocol; /* first member */
     nghttp2_session *session;
     struct exchange *streams; /* open ones */
     unsigned stream_count;
-    unsigned socket_count; /* of them WebSockets */
-    size_t stream_bytes;   /* waiting in all streams' `out`, for the peer's windows */
-    int32_t open_head;     /* the stream whose header block is half received; 0: none */
-    int64_t resets_since_us;
-    uint32_t resets; /* RST_STREAM of the peer in this second */
+    unsigned socket_count;       /* of them WebSockets */
+    size_t stream_bytes;         /* waiting in all streams' `out`, for the peer's windows */
+    int32_t open_head;           /* the stream whose header block is half received; 0: none */
+    struct h2_meter resets;      /* RST_STREAM that the peer sent, or made us send */
+    struct h2_meter controls;    /* frames that bring nothing */
+    uint32_t window_updates_due; /* of the peer, for the data that it was sent */
+    int64_t bodies_looked_at_us;
     /* Streams that were answered while their body is still coming: a peer that has the whole answer
      * ends them itself, and some (curl 7.88) lose an answer that a reset follows closely. */
     int32_t orphans[H2_ORPHANS_MAX];
@@ -37,6 +45,20 @@ int h2_on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, vo
 int h2_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                  size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
                  void *user);
+/* The peer is told to calm down (GOAWAY), and then left. */
+void h2_calm(struct h2 *h2, enum http_limit limit);
+
+/* h2_flood.c: frames that cost us more than they cost the peer. nghttp2 1.52 knows some of them (it
+ * limits the peer's resets, CONTINUATION frames of a head, settings of a frame, and
+ * acknowledgements that wait), and does not count what can be answered at once. */
+int h2_on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *user);
+/* nghttp2 passes over frames of unknown types without a word, unless it is asked for them. */
+void h2_hear_unknown_frames(nghttp2_option *option);
+int h2_on_unknown_frame(nghttp2_session *session, void **payload, const nghttp2_frame_hd *head,
+                        void *user);
+void h2_count_received(struct h2 *h2, const nghttp2_frame *frame);
+void h2_count_sent(struct h2 *h2, const nghttp2_frame *frame);
+
 /* Checks and announces, or rejects. */
 void h2_head_is_whole(struct exchange *exchange);
 

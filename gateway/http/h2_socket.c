@@ -66,6 +66,7 @@ struct websocket *h2_socket_open(struct exchange *exchange, const struct websock
     }
     socket->link =
         (struct link){.core = real->core, .out = &exchange->out, .peer = real->peer, .wake = wake};
+    socket->link.address = real->address;
     socket->h2 = h2;
     socket->exchange = exchange;
     websocket = websocket_new(&socket->link, handler, state);

@@ -12,6 +12,7 @@ struct protocol;
 enum http_wait {
     HTTP_WAIT_NOTHING,
     HTTP_WAIT_REQUEST,          /* keep_alive_us */
+    HTTP_WAIT_HANDSHAKE,        /* the connection's own: handshake_timeout_us, from its beginning */
     HTTP_WAIT_HEADER,           /* header_timeout_us, from its first byte */
     HTTP_WAIT_BODY,             /* body_idle_us, from its last byte */
     HTTP_WAIT_ANSWER_AFTER_EOF, /* the peer sent all and then ended its side: the answer has one
@@ -35,9 +36,11 @@ struct link {
     struct http_core *core;
     struct outq *out;
     char *peer;
+    struct net_address address; /* of the peer; all 0: it has none */
     struct protocol *protocol;
     struct protocol *successor; /* takes over when the current call has returned */
     enum http_ending ending;
+    bool secure;     /* through TLS */
     bool peer_ended; /* it will send nothing more; input may still be unread */
     /* Exchanges whose answer is complete but not yet sent, in order. */
     struct exchange *finishing_first, *finishing_last;

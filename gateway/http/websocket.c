@@ -24,6 +24,10 @@ struct websocket {
     const char *input;               /* during feed() */
     size_t input_length;
     uint64_t fed, framed; /* bytes given to the context; bytes of the frames that have begun */
+    int64_t frames_since_us;
+    uint32_t frames;    /* tokens of frames that were used up, see allow_frame() */
+    uint32_t fragments; /* of the message that is coming */
+    const char *flood;  /* NULL, or what it does too much of */
     uint16_t close_code;
     uint8_t pings_unanswered;
     bool in_message; /* between the fragments of one */
@@ -184,6 +188,23 @@ static ssize_t on_wslay_send(wslay_event_context_ptr context, const uint8_t *dat
     return (ssize_t)length;
 }
 
+/* A bucket of tokens: two seconds' worth may come at once. Whole seconds are enough here, and cost
+ * the clock only where a frame came. */
+static bool allow_frame(struct websocket *socket)
+{
+    const struct http_core *core = link_of(socket)->core;
+    uint32_t limit = core->limits.websocket_frames_per_second;
+    int64_t now_us = core->clock->monotonic_us(core->clock);
+    int64_t seconds = (now_us - socket->frames_since_us) / TIME_US_PER_SECOND;
+
+    if (seconds > 0) {
+        uint64_t back = (uint64_t)seconds * limit;
+        socket->frames = socket->frames > back ? socket->frames - (uint32_t)back : 0;
+        socket->frames_since_us += seconds * TIME_US_PER_SECOND;
+    }
+    return ++socket->frames <= 2 * limit;
+}
+
 static void on_frame_start(wslay_event_context_ptr context,
                            const struct wslay_event_on_frame_recv_start_arg *frame, void *user)
 {
@@ -193,7 +214,14 @@ static void on_frame_start(wslay_event_context_ptr context,
     socket->framed += 6 + frame->payload_length;
     socket->framed += frame->payload_length < 126 ? 0 : frame->payload_length < 65536 ? 2 : 8;
     if (!wslay_is_ctrl_frame(frame->opcode)) {
+        socket->fragments = socket->in_message ? socket->fragments + 1 : 1;
         socket->in_message = !frame->fin;
+        if (socket->fragments > link_of(socket)->core->limits.websocket_fragments) {
+            socket->flood = "too many fragments";
+        }
+    }
+    if (!allow_frame(socket)) {
+        socket->flood = "too many frames";
     }
 }
 
@@ -256,6 +284,9 @@ static void on_read_ended(struct websocket *socket)
     bool by_peer = wslay_event_get_close_received(socket->context);
     unsigned code = by_peer ? wslay_event_get_status_code_received(socket->context)
                             : wslay_event_get_status_code_sent(socket->context);
+    if (!by_peer && code == WSLAY_CODE_MESSAGE_TOO_BIG) {
+        http_count_limit(link_of(socket)->core, HTTP_LIMIT_WEBSOCKET_SIZE);
+    }
     if (socket->closing) {
         code = socket->close_code;
     }
@@ -299,6 +330,11 @@ static size_t feed(struct protocol *protocol, const char *data, size_t length)
     }
     socket->input_length = 0;
     if (socket->over) {
+        drop_context(socket);
+    } else if (socket->flood) {
+        http_count_limit(protocol->link->core, HTTP_LIMIT_WEBSOCKET_FRAMES);
+        websocket_close(socket, 1008, socket->flood);
+        become_over(socket, 1008, HTTP_ENDS_LINGER);
         drop_context(socket);
     } else if (failure) {
         on_broken(socket, failure);

@@ -351,6 +351,7 @@ struct hub *hub_open(struct live *live, const struct route *route, struct str re
         .path = route->method->path,
         .message = {hub->request, hub->request_length},
         .authorization = hub->authorization,
+        .client_address = caller->client_address,
         .arena = hub->arena,
     };
     if (caller->identity) {

@@ -61,6 +61,7 @@ void live_free(struct live *live);
 struct hub_caller {
     const struct identity *identity; /* of the one who opens it; NULL: none */
     const char *authorization;       /* as in struct upstream_request */
+    const char *client_address;      /* of the one who opens it; NULL: none */
 };
 
 /* Joins the hub of this request, or opens one: the same method with the same serialized request

@@ -119,7 +119,8 @@ void socket_start(struct request *request, struct str wire)
     }
     socket->worker = worker;
     socket->watcher.ops = &socket_ops;
-    struct hub_caller caller = {&request->identity, request->authorization};
+    struct hub_caller caller = {&request->identity, request->authorization,
+                                request->client_address};
     if (!hub_join(worker->live, request->route, wire, &caller, &socket->watcher, &err)) {
         free(socket);
         request_fail(request, &err, NULL);

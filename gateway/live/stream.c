@@ -168,7 +168,8 @@ void stream_start(struct request *request, struct str wire, enum live_form form)
     stream->request = request;
     stream->form = form;
     stream->watcher.ops = form == LIVE_EVENT_STREAM ? &event_stream_ops : &lines_ops;
-    struct hub_caller caller = {&request->identity, request->authorization};
+    struct hub_caller caller = {&request->identity, request->authorization,
+                                request->client_address};
     if (!hub_join(worker->live, request->route, wire, &caller, &stream->watcher, &err)) {
         request_fail(request, &err, NULL);
         return;

@@ -48,6 +48,7 @@ static void block_free(struct outq_pool *pool, struct outq_block *block)
         shared_bytes_unref(block->shared);
         block->shared = NULL;
     }
+    pool->used_bytes -= block->capacity;
     if (block->capacity == OUTQ_BLOCK_BYTES && pool->block_count < POOL_BLOCKS_MAX) {
         block->next = pool->blocks;
         pool->blocks = block;
@@ -97,6 +98,7 @@ static struct outq_block *append_block(struct outq *queue, size_t capacity)
         }
         block->capacity = capacity;
     }
+    pool->used_bytes += block->capacity;
     block->next = NULL;
     block->shared = NULL;
     block->begin = 0;
@@ -216,14 +218,16 @@ void outq_drop_unsent_shared(struct outq *queue)
 {
     struct outq_block **link = &queue->first;
     struct outq_block *kept = NULL;
+    size_t before = 0; /* bytes that stay, before this block */
     while (*link) {
         struct outq_block *block = *link;
-        if (block->shared && block->begin == 0) {
+        if (block->shared && block->begin == 0 && before >= queue->pinned) {
             queue->waiting -= block->end;
             queue->sent_total += block->end;
             *link = block->next;
             block_free(queue->pool, block);
         } else {
+            before += block->end - block->begin;
             kept = block;
             link = &block->next;
         }

@@ -17,6 +17,7 @@ struct outq_pool {
     struct outq_block *blocks; /* with room for OUTQ_BLOCK_BYTES */
     struct outq_block *nodes;  /* that carry a reference only */
     unsigned block_count, node_count;
+    size_t used_bytes; /* of blocks that hold output now */
 };
 #define OUTQ_BLOCK_BYTES 8000
 
@@ -27,6 +28,7 @@ struct outq {
     struct outq_pool *pool;
     struct outq_block *first, *last;
     size_t waiting;        /* bytes */
+    size_t pinned;         /* of these, at the head, so many are half sent and must stay (TLS) */
     uint64_t queued_total; /* ever put in … */
     uint64_t sent_total;   /* … and taken out: an answer that ended at queued_total M is out when
                               sent_total >= M */
@@ -47,7 +49,8 @@ void outq_commit(struct outq *queue, size_t length);
 /* What to write next: gives how many of `max` entries were filled. */
 int outq_peek(const struct outq *queue, struct iovec *ret_pieces, int max);
 void outq_consume(struct outq *queue, size_t length);
-/* Drops every shared piece of which nothing has been sent yet (whole WebSocket frames). */
+/* Drops every shared piece of which nothing has been sent yet (whole WebSocket frames), nor is
+ * pinned. */
 void outq_drop_unsent_shared(struct outq *queue);
 /* Moves up to `max` bytes to `out`; gives how many. */
 size_t outq_read(struct outq *queue, void *out, size_t max);

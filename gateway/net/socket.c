@@ -1,5 +1,6 @@
 #include "gateway/net/socket.h"
 
+#include "gateway/net/tls.h"
 #include "loop/loop.h"
 
 #include <errno.h>
@@ -14,6 +15,9 @@
 #define PIECES_MAX 64
 /* A fast reader may take so much in one turn; then others get theirs. */
 #define WRITE_ROUNDS_MAX 4
+#define RECORDS_MAX 16
+/* A step of a handshake may cost a millisecond (a signature with RSA): then requests get theirs. */
+#define HANDSHAKE_STEPS_A_TURN 8
 
 static void at_turn_end(void *context);
 
@@ -47,6 +51,9 @@ static void set_reading(struct net_socket *socket, bool on)
         socket->reading = on;
         if (on) {
             event_add(&socket->read_event, NULL);
+            if (socket->tls && tls_has_more(socket->tls)) {
+                event_active(&socket->read_event, EV_READ, 1);
+            }
         } else {
             event_del(&socket->read_event);
         }
@@ -63,6 +70,17 @@ static void set_writing(struct net_socket *socket, bool on)
             event_del(&socket->write_event);
         }
     }
+}
+
+/* OpenSSL has something to say before it can read on. */
+static bool reading_wants_write(const struct net_socket *socket)
+{
+    return socket->tls && socket->reading && tls_wants_write(socket->tls);
+}
+
+static void update_writing(struct net_socket *socket)
+{
+    set_writing(socket, socket->out.waiting > 0 || reading_wants_write(socket));
 }
 
 static void update_reading(struct net_socket *socket)
@@ -82,19 +100,72 @@ static bool keep(struct net_socket *socket, const char *data, size_t length)
     return true;
 }
 
+/* As recv(). What the peer still sends when nobody looks at it any more needs no deciphering. */
+static ssize_t receive(struct net_socket *socket)
+{
+    struct net *net = socket->net;
+    ssize_t got;
+    if (socket->tls && !socket->discarding) {
+        got = tls_receive(socket->tls, net->scratch, SCRATCH_BYTES);
+        if (got < 0 && errno == EAGAIN && tls_wants_write(socket->tls)) {
+            update_writing(socket);
+        }
+        return got;
+    }
+    do {
+        got = recv(socket->fd, net->scratch, SCRATCH_BYTES, 0);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
+/* Whatever the last receive() gave. */
+static void note_handshake(struct net_socket *socket)
+{
+    switch (tls_state(socket->tls)) {
+    case TLS_PLAINTEXT:
+        tls_session_free(socket->tls);
+        socket->tls = NULL;
+        break;
+    case TLS_SECURED:
+        socket->secured = true;
+        break;
+    default:
+        return;
+    }
+    if (socket->events->on_secured) {
+        socket->events->on_secured(socket);
+    }
+}
+
+static bool may_shake_hands(struct net *net)
+{
+    ask_for_turn_end(net);
+    return ++net->handshake_steps <= HANDSHAKE_STEPS_A_TURN;
+}
+
+static void take_input(struct net_socket *socket, size_t got);
+
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
     struct net_socket *socket = context;
-    struct net *net = socket->net;
-    size_t taken;
     ssize_t got;
+    int error;
+    (void)fd;
     (void)what;
 
-    do {
-        got = recv(fd, net->scratch, SCRATCH_BYTES, 0);
-    } while (got < 0 && errno == EINTR);
+    if (net_socket_is_shaking_hands(socket) && !may_shake_hands(socket->net)) {
+        return; /* the socket stays readable */
+    }
+    got = receive(socket);
+    error = errno;
+    if (net_socket_is_shaking_hands(socket)) {
+        note_handshake(socket);
+        if (socket->closed) {
+            return;
+        }
+    }
     if (got < 0) {
-        if (errno != EAGAIN && errno != EWOULDBLOCK) {
+        if (error != EAGAIN && error != EWOULDBLOCK) {
             socket->events->on_error(socket);
         }
         return;
@@ -105,13 +176,24 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
         socket->events->on_eof(socket);
         return;
     }
+    take_input(socket, (size_t)got);
+    if (socket->tls && socket->reading && tls_has_more(socket->tls)) {
+        event_active(&socket->read_event, EV_READ, 1);
+    }
+}
+
+static void take_input(struct net_socket *socket, size_t got)
+{
+    struct net *net = socket->net;
+    size_t taken;
+
     net->bytes_in += (uint64_t)got;
     if (socket->discarding) {
         return;
     }
-    taken = socket->events->on_input(socket, net->scratch, (size_t)got);
-    if (taken < (size_t)got && !socket->closed && !socket->discarding) {
-        if (!keep(socket, net->scratch + taken, (size_t)got - taken)) {
+    taken = socket->events->on_input(socket, net->scratch, got);
+    if (taken < got && !socket->closed && !socket->discarding) {
+        if (!keep(socket, net->scratch + taken, got - taken)) {
             socket->events->on_error(socket);
             return;
         }
@@ -119,40 +201,50 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
     }
 }
 
+/* One system call's worth. *ret_is_full: the kernel takes no more now. Else -1: broken. */
+static ssize_t send_some(struct net_socket *socket, bool *ret_is_full)
+{
+    struct iovec pieces[PIECES_MAX];
+    struct msghdr message = {.msg_iov = pieces};
+    size_t offered = 0;
+    ssize_t sent;
+    if (socket->tls) {
+        sent = tls_send_queue(socket->tls, &socket->out, socket->net->scratch);
+        *ret_is_full = sent < 0 && errno == EAGAIN;
+        return *ret_is_full ? 0 : sent;
+    }
+    message.msg_iovlen = (size_t)outq_peek(&socket->out, pieces, PIECES_MAX);
+    for (size_t i = 0; i < message.msg_iovlen; i++) {
+        offered += pieces[i].iov_len;
+    }
+    do {
+        sent = sendmsg(socket->fd, &message, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0) {
+        *ret_is_full = errno == EAGAIN || errno == EWOULDBLOCK;
+        return *ret_is_full ? 0 : -1;
+    }
+    *ret_is_full = (size_t)sent < offered;
+    return sent;
+}
+
 /* Writes what there is. False: the socket is broken. */
 static bool write_some(struct net_socket *socket)
 {
-    int round;
+    int round, rounds = socket->tls ? RECORDS_MAX : WRITE_ROUNDS_MAX;
     size_t total = 0;
-    for (round = 0; round < WRITE_ROUNDS_MAX && socket->out.waiting && !socket->blocked; round++) {
-        struct iovec pieces[PIECES_MAX];
-        struct msghdr message = {.msg_iov = pieces};
-        size_t offered = 0;
-        ssize_t sent;
-        int count = outq_peek(&socket->out, pieces, PIECES_MAX), i;
-        for (i = 0; i < count; i++) {
-            offered += pieces[i].iov_len;
-        }
-        message.msg_iovlen = (size_t)count;
-        do {
-            sent = sendmsg(socket->fd, &message, MSG_NOSIGNAL);
-        } while (sent < 0 && errno == EINTR);
+    for (round = 0; round < rounds && socket->out.waiting && !socket->blocked; round++) {
+        ssize_t sent = send_some(socket, &socket->blocked);
         if (sent < 0) {
-            if (errno == EAGAIN || errno == EWOULDBLOCK) {
-                socket->blocked = true;
-                break;
-            }
             return false;
         }
-        outq_consume(&socket->out, (size_t)sent);
-        total += (size_t)sent;
-        if ((size_t)sent < offered) {
-            socket->blocked = true;
-            break;
+        if (sent > 0) {
+            outq_consume(&socket->out, (size_t)sent);
+            total += (size_t)sent;
         }
     }
     socket->net->bytes_out += total;
-    set_writing(socket, socket->out.waiting > 0);
+    update_writing(socket);
     if (total > 0) {
         socket->events->on_sent(socket, total);
     }
@@ -162,9 +254,15 @@ static bool write_some(struct net_socket *socket)
 static void on_writable(evutil_socket_t fd, short what, void *context)
 {
     struct net_socket *socket = context;
-    (void)fd;
     (void)what;
     socket->blocked = false;
+    if (reading_wants_write(socket)) {
+        set_writing(socket, false);
+        on_readable(fd, EV_READ, socket);
+        if (socket->closed) {
+            return;
+        }
+    }
     /* At the end of the turn, together with what this turn still adds. */
     net_socket_wake(socket);
 }
@@ -187,6 +285,11 @@ bool net_socket_init(struct net_socket *socket, struct net *net, int fd,
     socket->reading = true;
     socket->input_wanted = true;
     return true;
+}
+
+void net_socket_secure(struct net_socket *socket, struct tls_session *session)
+{
+    socket->tls = session;
 }
 
 void net_socket_wake(struct net_socket *socket)
@@ -249,6 +352,9 @@ void net_socket_shut_output(struct net_socket *socket)
     socket->discarding = true;
     free(socket->kept);
     socket->kept = NULL;
+    if (socket->tls) {
+        tls_finish(socket->tls);
+    }
     shutdown(socket->fd, SHUT_WR);
     update_reading(socket);
 }
@@ -264,7 +370,11 @@ void net_socket_close(struct net_socket *socket, bool reset)
     if (reset) {
         struct linger linger = {.l_onoff = 1, .l_linger = 0};
         setsockopt(socket->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    } else if (socket->tls && socket->out.waiting == 0 && !socket->discarding) {
+        tls_finish(socket->tls);
     }
+    tls_session_free(socket->tls);
+    socket->tls = NULL;
     close(socket->fd);
     socket->fd = -1;
     outq_done(&socket->out);
@@ -296,6 +406,7 @@ static void at_turn_end(void *context)
     struct net *net = context;
     struct net_socket *socket = net->woken_first;
     net->deferred = false;
+    net->handshake_steps = 0;
     /* Only those woken so far: who is woken again from here gets the next turn. */
     net->woken_first = NULL;
     net->woken_last = NULL;

@@ -14,6 +14,7 @@
 
 struct loop;
 struct net_socket;
+struct tls_session;
 
 /* One a loop (thread). */
 struct net {
@@ -23,6 +24,7 @@ struct net {
     struct net_socket *woken_first, *woken_last;
     struct net_socket *closed; /* to be freed at the end of the turn */
     bool deferred;             /* the end of this turn has been asked for */
+    unsigned handshake_steps;  /* in this turn */
     uint64_t bytes_in, bytes_out;
 };
 bool net_init(struct net *net, struct loop *loop);
@@ -34,6 +36,9 @@ struct net_socket_events {
     /* Gives how many bytes were taken. The rest is kept, and reading stops, until
      * net_socket_offer_kept(). */
     size_t (*on_input)(struct net_socket *socket, const char *data, size_t length);
+    /* With net_socket_secure(): the handshake is over, before any input; socket->tls is NULL when
+     * the peer speaks without TLS, and its input comes as it is. Else may be NULL. */
+    void (*on_secured)(struct net_socket *socket);
     void (*on_eof)(struct net_socket *socket);
     /* Reset by the peer, or memory was short. The socket is to be closed. */
     void (*on_error)(struct net_socket *socket);
@@ -51,10 +56,12 @@ struct net_socket {
     const struct net_socket_events *events;
     struct net_socket *next_woken, *next_closed;
     struct outq out;
-    char *kept; /* input that nobody took */
+    struct tls_session *tls; /* NULL: plain */
+    char *kept;              /* input that nobody took */
     size_t kept_length;
     int fd;
     bool woken, closed, input_wanted, reading, writing, blocked, discarding, eof;
+    bool secured; /* the handshake has succeeded */
     struct event read_event, write_event;
 };
 
@@ -62,6 +69,13 @@ struct net_socket {
  * is then closed). */
 bool net_socket_init(struct net_socket *socket, struct net *net, int fd,
                      const struct net_socket_events *events);
+/* Right after net_socket_init(): all that passes goes through this session, which it owns. NULL is
+ * allowed. */
+void net_socket_secure(struct net_socket *socket, struct tls_session *session);
+static inline bool net_socket_is_shaking_hands(const struct net_socket *socket)
+{
+    return socket->tls && !socket->secured && !socket->discarding;
+}
 /* on_turn and a write at the end of this turn. */
 void net_socket_wake(struct net_socket *socket);
 void net_socket_want_input(struct net_socket *socket, bool wanted);

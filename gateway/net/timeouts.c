@@ -40,3 +40,8 @@ struct timeout *timeout_take_due(struct timeout_list *list, int64_t now_us)
     timeout_disarm(first);
     return first;
 }
+
+struct timeout *timeout_oldest(const struct timeout_list *list)
+{
+    return list->head.next == &list->head ? NULL : list->head.next;
+}

@@ -23,6 +23,8 @@ void timeout_list_init(struct timeout_list *list, int64_t length_us);
 /* Moves it to the end if it was armed, in this list or in another. */
 void timeout_arm(struct timeout_list *list, struct timeout *timeout, int64_t now_us);
 void timeout_disarm(struct timeout *timeout);
+/* The one that was armed longest ago, still armed; NULL: none. */
+struct timeout *timeout_oldest(const struct timeout_list *list);
 /* The first that is due, disarmed; NULL: none. */
 struct timeout *timeout_take_due(struct timeout_list *list, int64_t now_us);
 

@@ -1,6 +1,7 @@
 #include "gateway/pages/docs.h"
 
 #include "app/app.h"
+#include "gateway/call/safe_headers.h"
 #include "gateway/pages/openapi.h"
 
 /* Larger than the document will be for a long time: today it is about 130 KB. */
@@ -35,7 +36,8 @@ static const char redoc_page[] =
     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
     "<title>Dialplane API reference</title>\n<link rel=\"icon\" href=\"/favicon.svg\" "
     "type=\"image/svg+xml\">\n"
-    "</head>\n<body style=\"margin:0\">\n<div id=\"redoc\"></div>\n"
+    "<link rel=\"stylesheet\" href=\"/redoc/page.css\">\n</head>\n<body>\n<div "
+    "id=\"redoc\"></div>\n"
     "<script src=\"/redoc/redoc.js\"></script>\n<script "
     "src=\"/redoc/start.js\"></script>\n</body>\n</html>\n";
 static const char redoc_start[] =
@@ -64,13 +66,18 @@ static bool add_pages(struct pages *pages)
     static const char script[] = "text/javascript; charset=utf-8";
     bool has_swagger = _binary_swagger_ui_js_end - _binary_swagger_ui_js_start > 0;
     bool has_redoc = _binary_redoc_js_end - _binary_redoc_js_start > 0;
-    return pages_add(pages, "/docs", html, str_from(has_swagger ? swagger_page : missing_page)) &&
-           pages_add(pages, "/docs/start.js", script, str_from(swagger_start)) &&
-           add_asset(pages, "/docs/swagger-ui.css", "text/css; charset=utf-8",
-                     _binary_swagger_ui_css_start, _binary_swagger_ui_css_end) &&
-           add_asset(pages, "/docs/swagger-ui.js", script, _binary_swagger_ui_js_start,
-                     _binary_swagger_ui_js_end) &&
-           pages_add(pages, "/redoc", html, str_from(has_redoc ? redoc_page : missing_page)) &&
+    pages_set_policy(pages, PAGE_POLICY);
+    if (!pages_add(pages, "/docs", html, str_from(has_swagger ? swagger_page : missing_page)) ||
+        !pages_add(pages, "/docs/start.js", script, str_from(swagger_start)) ||
+        !add_asset(pages, "/docs/swagger-ui.css", "text/css; charset=utf-8",
+                   _binary_swagger_ui_css_start, _binary_swagger_ui_css_end) ||
+        !add_asset(pages, "/docs/swagger-ui.js", script, _binary_swagger_ui_js_start,
+                   _binary_swagger_ui_js_end))
+        return false;
+    pages_set_policy(pages, REDOC_POLICY);
+    return pages_add(pages, "/redoc", html, str_from(has_redoc ? redoc_page : missing_page)) &&
+           pages_add(pages, "/redoc/page.css", "text/css; charset=utf-8",
+                     STR_LITERAL("body { margin: 0; }\n")) &&
            pages_add(pages, "/redoc/start.js", script, str_from(redoc_start)) &&
            add_asset(pages, "/redoc/redoc.js", script, _binary_redoc_js_start,
                      _binary_redoc_js_end);

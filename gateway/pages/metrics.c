@@ -4,6 +4,8 @@
 
 #include "app/app.h"
 #include "app/trace.h"
+#include "gateway/secure.h"
+#include "gateway/policy/rate_share.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +18,12 @@ struct question {
     unsigned origin, at;
     struct stats sum;
     struct http_stats http;
+    size_t body_bytes;
     struct upstream_stats upstreams[GATEWAY_BACKENDS_MAX];
     struct tracer_stats traces;
+    struct buf certificates; /* their families, as the first thread, which watches them, says */
 };
+#define CERTIFICATES_LIMIT (64u << 10)
 
 static void on_letter(struct loop_letter *letter);
 
@@ -50,6 +55,17 @@ static void add_worker(struct question *question, const struct worker *worker)
     question->http.connections += http.connections;
     question->http.exchanges += http.exchanges;
     question->http.websockets += http.websockets;
+    question->http.handshakes_full += http.handshakes_full;
+    question->http.handshakes_resumed += http.handshakes_resumed;
+    question->http.handshakes_failed += http.handshakes_failed;
+    question->http.handshakes_late += http.handshakes_late;
+    question->http.not_tls += http.not_tls;
+    if (worker->index == 0)
+        tls_metrics(&question->certificates, worker->gateway->secure->watches, 2);
+    question->http.output_bytes += http.output_bytes;
+    for (size_t i = 0; i < HTTP_LIMIT_COUNT; i++)
+        question->http.limited[i] += http.limited[i];
+    question->body_bytes += worker->body_bytes;
     add_traces(&question->traces, worker->tracer);
     for (unsigned i = 0; i < worker->gateway->backend_count; i++) {
         struct upstream_stats *sum = &question->upstreams[i], one = {0};
@@ -194,6 +210,61 @@ static void write_upstreams(const struct question *question, struct buf *out)
     }
 }
 
+static void write_tls(const struct question *question, struct buf *out)
+{
+    const struct http_stats *http = &question->http;
+    const struct {
+        const char *labels;
+        uint64_t count;
+    } results[] = {
+        {"result=\"full\"", http->handshakes_full},
+        {"result=\"resumed\"", http->handshakes_resumed},
+        {"result=\"failed\"", http->handshakes_failed},
+        {"result=\"late\"", http->handshakes_late},
+        {"result=\"not_tls\"", http->not_tls},
+    };
+
+    metrics_family(out, "dialplane_tls_handshakes_total", "counter",
+                   "TLS handshakes of clients, by how they ended.");
+    for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++)
+        metrics_sample(out, "dialplane_tls_handshakes_total", results[i].labels,
+                       (double)results[i].count);
+}
+
+static void write_limits(const struct question *question, struct buf *out)
+{
+    const struct limits *limits = question->gateway->limits;
+    char labels[96];
+
+    metrics_family(out, "dialplane_http_limited_total", "counter",
+                   "Connections and requests refused or ended for passing a limit of HTTP.");
+    for (size_t i = 0; i < HTTP_LIMIT_COUNT; i++) {
+        snprintf(labels, sizeof(labels), "limit=\"%s\"", http_limit_names[i]);
+        metrics_sample(out, "dialplane_http_limited_total", labels,
+                       (double)question->http.limited[i]);
+    }
+    metrics_family(out, "dialplane_rate_limited_total", "counter",
+                   "Requests answered 429, by whose bucket was empty and of which class.");
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t slot = 0; slot < RATE_SLOTS; slot++) {
+            if (i && slot == RATE_ALL) /* a bucket of addresses only */
+                continue;
+            snprintf(labels, sizeof(labels), "by=\"%s\",class=\"%s\"", i ? "principal" : "address",
+                     slot == RATE_ALL ? "all" : rate_class_names[slot]);
+            metrics_sample(out, "dialplane_rate_limited_total", labels,
+                           (double)question->sum.rate_limited[i][slot]);
+        }
+    }
+    metrics_one(out, "dialplane_rate_limits_shared", "gauge",
+                "Whether this gateway hears of other gateways' counts just now.",
+                limits->share && rate_share_is_up(limits->share));
+    metrics_one(out, "dialplane_http_output_bytes", "gauge",
+                "Memory of answers that clients have not taken yet.",
+                (double)question->http.output_bytes);
+    metrics_one(out, "dialplane_http_body_bytes", "gauge",
+                "Memory of JSON bodies that are being received.", (double)question->body_bytes);
+}
+
 static void write_all(const struct question *question, struct buf *out)
 {
     const struct stats *sum = &question->sum;
@@ -226,7 +297,10 @@ static void write_all(const struct question *question, struct buf *out)
                 (double)sum->live_behind);
     metrics_one(out, "dialplane_watchers_resumed_total", "counter",
                 "Streams opened for watchers that had fallen behind.", (double)sum->live_resumed);
+    write_limits(question, out);
     write_upstreams(question, out);
+    write_tls(question, out);
+    buf_put(out, question->certificates.data, question->certificates.length);
     metrics_tracer(out, &question->traces);
     metrics_process(out);
 }
@@ -234,6 +308,7 @@ static void write_all(const struct question *question, struct buf *out)
 static void free_question(struct question *question)
 {
     stats_done(&question->sum);
+    buf_done(&question->certificates);
     free(question);
 }
 
@@ -296,6 +371,7 @@ void metrics_serve(struct request *request)
         request_fail_code(request, ERR_UNAVAILABLE, NULL, "Out of memory");
         return;
     }
+    buf_init(&question->certificates, CERTIFICATES_LIMIT);
     question->gateway = gateway;
     question->request = request;
     question->origin = question->at = request->worker->index;

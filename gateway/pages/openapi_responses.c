@@ -147,6 +147,7 @@ static void write_errors(struct writer *writer, const struct schema_method *meth
         write_shared(writer, "413", "ContentTooLarge");
         write_shared(writer, "415", "UnsupportedMediaType");
     }
+    write_shared(writer, "429", "TooManyRequests");
     write_shared(writer, "503", "ServiceUnavailable");
     write_shared(writer, "504", "GatewayTimeout");
     write_shared(writer, "default", "Problem");
@@ -221,6 +222,10 @@ static void write_problem_response(struct writer *writer, const char *name, cons
     write_key(writer, "headers");
     write_open(writer, '{');
     write_raw(writer, "\"X-Request-Id\":{\"$ref\":\"#/components/headers/RequestId\"}");
+    if (strcmp(example, "429") == 0)
+        write_raw(writer, "\"RateLimit\":{\"$ref\":\"#/components/headers/RateLimit\"},"
+                          "\"RateLimit-Policy\":{\"$ref\":"
+                          "\"#/components/headers/RateLimitPolicy\"}");
     if (has_retry_after)
         write_raw(writer, "\"Retry-After\":{\"$ref\":\"#/components/headers/RetryAfter\"}");
     write_close(writer, '}');
@@ -257,6 +262,10 @@ void write_shared_responses(struct writer *writer, bool has_websocket)
          "It has been changed since: If-Match does not match. `reason` is ETAG_MISMATCH.", false},
         {"ContentTooLarge", "413", "The body is larger than the gateway allows.", false},
         {"UnsupportedMediaType", "415", "The Content-Type is not one of those above.", false},
+        {"TooManyRequests", "429",
+         "Too many requests of this kind: `reason` is RATE_LIMITED, and Retry-After says when the "
+         "next one is allowed. Or too much of something at once, which `detail` names.",
+         true},
         {"ServiceUnavailable", "503",
          "A service behind the gateway is away; try again after Retry-After.", true},
         {"GatewayTimeout", "504", "It took too long.", false},
@@ -291,6 +300,11 @@ void write_shared_responses(struct writer *writer, bool has_websocket)
               "\"RequestId\":{\"description\":\"The request's id: the one sent as X-Request-Id, or "
               "a new one. Every log line about the request has it.\",\"schema\":{\"type\":"
               "\"string\"}},"
+              "\"RateLimit\":{\"description\":\"What each policy has left (r) and after how many "
+              "seconds it is whole again (t): draft-ietf-httpapi-ratelimit-headers.\","
+              "\"schema\":{\"type\":\"string\"}},"
+              "\"RateLimitPolicy\":{\"description\":\"What may be asked for: the quota (q) and the "
+              "seconds in which it comes (w).\",\"schema\":{\"type\":\"string\"}},"
               "\"RetryAfter\":{\"description\":\"Seconds to wait before trying again.\",\"schema\":"
               "{\"type\":\"integer\"}}}");
 }

@@ -22,6 +22,8 @@ extern const size_t gateway_examples_count;
  * (2,000 files, 64 MB). */
 struct pages *pages_new(const char *directory, struct err *err);
 void pages_free(struct pages *pages);
+/* The content security policy (see safe_headers.h) of the pages that are added from here on. */
+void pages_set_policy(struct pages *pages, const char *policy);
 /* One more page, made by the program ("/openapi.json"), before the first request. The bytes are
  * copied. */
 bool pages_add(struct pages *pages, const char *path, const char *content_type, struct str data);

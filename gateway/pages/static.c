@@ -3,6 +3,7 @@
 #include "gateway/pages/pages.h"
 
 #include "app/app.h"
+#include "gateway/call/safe_headers.h"
 #include "gateway/policy/etag.h"
 #include "gateway/policy/problem.h"
 
@@ -19,16 +20,9 @@
 #define DEPTH_MAX 8
 #define PATH_SIZE 1024
 
-/* Scripts and styles of our own only (ReDoc makes its search worker itself); the console talks to
- * this server, by WebSocket too. */
-#define CONTENT_SECURITY_POLICY                                                                    \
-    "default-src 'self'; worker-src 'self' blob:; img-src 'self' data:; style-src 'self' "         \
-    "'unsafe-inline'; connect-src "                                                                \
-    "'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-
 struct page {
     char *path;
-    const char *content_type;
+    const char *content_type, *policy;
     char *data;
     size_t size;
     char etag[ETAG_SIZE];
@@ -38,6 +32,7 @@ struct pages {
     struct page *list; /* sorted by path once served */
     size_t count, capacity;
     size_t bytes;
+    const char *policy; /* of what is added */
 };
 
 static const char *content_type_of(const char *path)
@@ -100,6 +95,11 @@ static void put_page(struct page *page, struct str data)
     etag_make(ETAG_NO_REVISION, (struct str){page->data, page->size}, page->etag);
 }
 
+void pages_set_policy(struct pages *pages, const char *policy)
+{
+    pages->policy = policy;
+}
+
 bool pages_add(struct pages *pages, const char *path, const char *content_type, struct str data)
 {
     struct page *page = find(pages, path);
@@ -122,6 +122,7 @@ bool pages_add(struct pages *pages, const char *path, const char *content_type, 
         pages->count++;
     }
     page->content_type = content_type ? content_type : content_type_of(path);
+    page->policy = pages->policy;
     put_page(page, data);
     bool fine = page->data != NULL;
     pages->bytes += page->size;
@@ -193,6 +194,7 @@ struct pages *pages_new(const char *directory, struct err *err)
         err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
         return NULL;
     }
+    pages->policy = directory && directory[0] ? GIVEN_POLICY : PAGE_POLICY;
     if (directory && directory[0]) {
         int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         fine = fd >= 0 ? load_directory(pages, fd, "", 0, err)
@@ -244,7 +246,6 @@ static void serve_page(struct request *request, const struct page *page)
 {
     struct answer_headers headers = {.count = 0};
     struct str etag = str_from(page->etag);
-    bool html = strncmp(page->content_type, "text/html", 9) == 0;
 
     answer_header(&headers, "etag", etag);
     answer_header(&headers, "cache-control", STR_LITERAL("no-cache"));
@@ -253,11 +254,7 @@ static void serve_page(struct request *request, const struct page *page)
         return;
     }
     answer_header(&headers, "content-type", str_from(page->content_type));
-    answer_header(&headers, "x-content-type-options", STR_LITERAL("nosniff"));
-    if (html) {
-        answer_header(&headers, "content-security-policy", STR_LITERAL(CONTENT_SECURITY_POLICY));
-        answer_header(&headers, "referrer-policy", STR_LITERAL("no-referrer"));
-    }
+    safe_headers_add_page(&headers, page->policy);
     request_answer(request, 200, &headers, (struct str){page->data, page->size});
 }
 

@@ -29,7 +29,7 @@ bool origin_is_same(struct str origin, struct str authority);
     "if-none-match, last-event-id, prefer, traceparent, x-request-id"
 #define CORS_EXPOSED_HEADERS                                                                       \
     "Content-Disposition, ETag, Location, Preference-Applied, X-Request-Id, Retry-After, "         \
-    "WWW-Authenticate"
+    "WWW-Authenticate, RateLimit, RateLimit-Policy"
 #define CORS_MAX_AGE "7200"
 
 #endif

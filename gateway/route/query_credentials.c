@@ -44,7 +44,7 @@ static bool is_secret(struct str value)
 
 static bool refuse(struct err *err)
 {
-    return err_set(err, ERR_INVALID_ARGUMENT, REASON_TOKEN_IN_URL,
+    return err_set(err, ERR_INVALID_ARGUMENT, REASON_CREDENTIALS_IN_URL,
                    "An address is no place for a token or key, because it ends in logs and "
                    "histories: send the header Authorization: Bearer …, or the subprotocols "
                    "\"bearer, <token>\" of a WebSocket, or for a stream ?ticket= from POST "
@@ -93,7 +93,7 @@ bool query_credentials(struct str query, struct arena *arena, struct str *ret_re
             value = decoded(str_after(pair, (size_t)(equals - pair.data) + 1), arena);
         if (str_equal_cstr(name, "ticket")) {
             if (ret_ticket->data)
-                return err_set(err, ERR_INVALID_ARGUMENT, REASON_TOKEN_IN_URL,
+                return err_set(err, ERR_INVALID_ARGUMENT, REASON_CREDENTIALS_IN_URL,
                                "There are two tickets in the address");
             *ret_ticket = value.data ? value : STR_LITERAL("");
             if (!drop(query, pair, arena, ret_rest))

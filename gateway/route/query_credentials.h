@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 /* *ret_rest is the query without `ticket`, *ret_ticket its value ({NULL, 0}: none), in the arena
- * where they are not parts of the query. False: err is INVALID_ARGUMENT TOKEN_IN_URL, because
+ * where they are not parts of the query. False: err is INVALID_ARGUMENT CREDENTIALS_IN_URL, because
  * a parameter is named like a token or key, or its value has the form of one; or there are two
  * tickets. The message repeats no value. What cannot be decoded stays in the rest. */
 bool query_credentials(struct str query, struct arena *arena, struct str *ret_rest,

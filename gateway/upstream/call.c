@@ -102,6 +102,7 @@ void call_init(struct upstream_call *call, struct upstream *upstream,
     call->deferred = call->is_watch = call->paused = false;
     call->deadline_us = request->timeout_us ? upstream_now(upstream) + request->timeout_us : 0;
     copy_text(call->request_id, sizeof(call->request_id), request->request_id);
+    copy_text(call->client_address, sizeof(call->client_address), request->client_address);
     trace_begin_child(&call->span, &request->trace, upstream_now(upstream));
     if (trace_is_recorded(&call->span))
         trace_context_format(&call->span.self.context, call->traceparent);

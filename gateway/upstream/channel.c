@@ -1,13 +1,15 @@
 /* One TCP or unix connection to a service.
  *
- *   CONNECTING ──▶ GREETING ──▶ READY ──▶ DRAINING (GOAWAY, stream ids used up, address gone) ──▶
- * DEAD └────────────┴───────────── anything wrong ─────────────────────────────────▲
+ *   CONNECTING ──▶ (SECURING ──▶) GREETING ──▶ READY ──▶ DRAINING (GOAWAY, stream ids used up,
+ * address gone) ──▶ DEAD └────────────┴───────────── anything wrong
+ * ─────────────────────────────────▲
  *
  * Bytes go out once per turn of the loop: whoever submits schedules one flush. A dead connection is
  * freed after the turn, so that no frame on the stack still holds it. */
 #include "gateway/upstream/internal.h"
 
 #include "base/log.h"
+#include "gateway/net/tls.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -28,6 +30,7 @@ static void free_later(void *context)
     struct channel *connection = context;
 
     nghttp2_session_del(connection->session);
+    tls_session_free(connection->tls);
     buf_done(&connection->output);
     free(connection);
 }
@@ -40,6 +43,8 @@ static void detach(struct channel *connection)
     health_forget(connection);
     event_del(&connection->readable);
     event_del(&connection->writable);
+    if (connection->tls && connection->state >= GREETING)
+        tls_finish(connection->tls);
     close(connection->fd);
     if (connection->state != DRAINING)
         endpoint->connection_count--;
@@ -66,6 +71,54 @@ static void greet(struct channel *connection)
     channel_schedule_flush(connection);
 }
 
+/* As recv() and send(), through TLS or not. */
+static ssize_t receive(struct channel *connection, void *out, size_t size)
+{
+    return connection->tls ? tls_receive(connection->tls, out, size)
+                           : read(connection->fd, out, size);
+}
+
+static ssize_t transmit(struct channel *connection, const void *data, size_t size)
+{
+    return connection->tls ? tls_send(connection->tls, data, size)
+                           : send(connection->fd, data, size, MSG_NOSIGNAL);
+}
+
+/* What came of it comes to on_readable and on_writable. */
+static void secure(struct channel *connection)
+{
+    struct endpoint *endpoint = connection->endpoint;
+
+    if (!connection->upstream->options.tls || endpoint->address.ss_family == AF_UNIX) {
+        greet(connection);
+        return;
+    }
+    connection->tls =
+        tls_session_new_client(connection->upstream->options.tls, connection->fd, endpoint->host);
+    if (!connection->tls) {
+        channel_fail(connection, "no memory for a session of TLS");
+        return;
+    }
+    connection->state = SECURING;
+    event_add(&connection->readable, NULL);
+    event_active(&connection->readable, EV_READ, 1); /* we speak first */
+}
+
+static void shake_hands(struct channel *connection)
+{
+    enum tls_step step = tls_shake_hands(connection->tls);
+
+    if (step == TLS_STEP_DONE) {
+        greet(connection);
+        if (connection->state == GREETING) /* what came with the handshake is in OpenSSL already */
+            event_active(&connection->readable, EV_READ, 1);
+    } else if (step == TLS_STEP_FAILED) {
+        channel_fail(connection, tls_failure(connection->tls));
+    } else if (step == TLS_STEP_WRITE) {
+        event_add(&connection->writable, NULL);
+    }
+}
+
 void channel_greeted(struct channel *connection)
 {
     if (connection->state == GREETING && !health_watch(connection))
@@ -88,7 +141,7 @@ static void on_connected(void *context)
     struct channel *connection = context;
 
     if (connection->state == CONNECTING)
-        greet(connection);
+        secure(connection);
 }
 
 static void connect_failed_later(void *context)
@@ -257,7 +310,7 @@ static void on_connect_event(struct channel *connection)
     if (error)
         channel_fail(connection, strerror(error));
     else
-        greet(connection);
+        secure(connection);
 }
 
 static void on_heard(struct channel *connection)
@@ -279,13 +332,20 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
     static _Thread_local uint8_t bytes[READ_SIZE];
     struct channel *connection = context;
 
+    (void)fd;
     (void)what;
+    if (connection->state == SECURING) {
+        shake_hands(connection);
+        return;
+    }
     for (int round = 0; round < READ_ROUNDS; round++) {
-        ssize_t count = read(fd, bytes, sizeof(bytes));
+        ssize_t count = receive(connection, bytes, sizeof(bytes));
         if (count < 0 && (errno == EAGAIN || errno == EINTR))
             break;
         if (count <= 0) {
-            channel_fail(connection, count ? strerror(errno) : "closed by the service");
+            channel_fail(connection, !count            ? "closed by the service"
+                                     : errno == EPROTO ? tls_failure(connection->tls)
+                                                       : strerror(errno));
             return;
         }
         if (round == 0)
@@ -295,9 +355,13 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
             channel_fail(connection, nghttp2_strerror((int)used));
             return;
         }
-        if ((size_t)count < sizeof(bytes))
+        if (connection->state == DEAD)
+            return;
+        if ((size_t)count < sizeof(bytes) && !(connection->tls && tls_has_more(connection->tls)))
             break;
     }
+    if (connection->tls && tls_has_more(connection->tls))
+        event_active(&connection->readable, EV_READ, 1);
     channel_schedule_flush(connection);
 }
 
@@ -309,13 +373,15 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
     (void)what;
     if (connection->state == CONNECTING)
         on_connect_event(connection);
+    else if (connection->state == SECURING)
+        shake_hands(connection);
     else
         flush(connection);
 }
 
 void channel_schedule_flush(struct channel *connection)
 {
-    if (connection->flush_scheduled || connection->state == DEAD || connection->state == CONNECTING)
+    if (connection->flush_scheduled || connection->state == DEAD || connection->state < GREETING)
         return;
     connection->flush_scheduled = true;
     loop_defer(connection->upstream->loop, flush, connection);
@@ -371,8 +437,8 @@ static void flush(void *context)
         }
         if (output->length == connection->output_sent)
             break;
-        ssize_t count = send(connection->fd, output->data + connection->output_sent,
-                             output->length - connection->output_sent, MSG_NOSIGNAL);
+        ssize_t count = transmit(connection, output->data + connection->output_sent,
+                                 output->length - connection->output_sent);
         if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
             event_add(&connection->writable, NULL);
             break;

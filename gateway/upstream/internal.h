@@ -30,6 +30,7 @@ struct endpoint {
     socklen_t address_length;
     char text[128];      /* for the log */
     char authority[128]; /* :authority */
+    char host[256];      /* as it was given, for its certificate */
     struct channel_list connections;
     unsigned connection_count; /* those that take calls, or will */
     int64_t backoff_us;        /* 0: the last attempt was fine */
@@ -66,10 +67,12 @@ struct channel {
     struct endpoint *endpoint;
     TAILQ_ENTRY(channel) link;
     int fd;
+    struct tls_session *tls; /* NULL: plain */
     struct event readable, writable;
     nghttp2_session *session;
-    /* GREETING: connected, but how many calls it takes at once is not known before its SETTINGS. */
-    enum { CONNECTING, GREETING, READY, DRAINING, DEAD } state;
+    /* SECURING: the TLS handshake is under way. GREETING: connected, but how many calls it takes
+     * at once is not known before its SETTINGS. */
+    enum { CONNECTING, SECURING, GREETING, READY, DRAINING, DEAD } state;
     struct call_list calls;
     unsigned call_count;
     struct buf output;
@@ -96,6 +99,7 @@ struct upstream_call {
     struct upstream_request request;
     char request_id[132];
     char traceparent[60];
+    char client_address[48];
     struct trace_span span;
     int32_t stream_id;
     int64_t deadline_us; /* 0: none */

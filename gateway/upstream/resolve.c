@@ -34,7 +34,7 @@ struct resolver {
 };
 
 static struct endpoint *add_endpoint(struct upstream *upstream, const struct sockaddr *address,
-                                     socklen_t length, const char *text)
+                                     socklen_t length, const char *text, const char *host)
 {
     struct endpoint *endpoint;
 
@@ -50,6 +50,7 @@ static struct endpoint *add_endpoint(struct upstream *upstream, const struct soc
     snprintf(endpoint->text, sizeof(endpoint->text), "%s", text);
     snprintf(endpoint->authority, sizeof(endpoint->authority), "%s",
              address->sa_family == AF_UNIX ? "localhost" : text);
+    snprintf(endpoint->host, sizeof(endpoint->host), "%s", host);
     TAILQ_INIT(&endpoint->connections);
     upstream->endpoints[upstream->endpoint_count++] = endpoint;
     return endpoint;
@@ -65,7 +66,7 @@ static bool add_unix(struct upstream *upstream, const char *path, struct err *er
                        path[0] ? "too long" : "missing");
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     snprintf(text, sizeof(text), "unix:%s", path);
-    return add_endpoint(upstream, (const struct sockaddr *)&address, sizeof(address), text) !=
+    return add_endpoint(upstream, (const struct sockaddr *)&address, sizeof(address), text, "") !=
                NULL ||
            err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "too many addresses");
 }
@@ -121,7 +122,7 @@ static bool add_address(struct upstream *upstream, char *word, struct err *err)
     if (getaddrinfo(word, colon + 1, &hints, &info) != 0)
         return add_name(upstream, word, colon + 1, err);
     describe(info, text, sizeof(text));
-    bool added = add_endpoint(upstream, info->ai_addr, info->ai_addrlen, text) != NULL;
+    bool added = add_endpoint(upstream, info->ai_addr, info->ai_addrlen, text, word) != NULL;
     freeaddrinfo(info);
     return added || err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "too many addresses");
 }
@@ -190,7 +191,7 @@ static void take_answer(struct name *name, struct addrinfo *answer)
     for (struct addrinfo *info = answer; info; info = info->ai_next) {
         describe(info, text, sizeof(text));
         struct endpoint *endpoint =
-            add_endpoint(name->upstream, info->ai_addr, info->ai_addrlen, text);
+            add_endpoint(name->upstream, info->ai_addr, info->ai_addrlen, text, name->host);
         if (!endpoint)
             break;
         endpoint->gone = false;

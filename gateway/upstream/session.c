@@ -27,6 +27,14 @@ static unsigned to_number(const uint8_t *text, size_t length, unsigned otherwise
     return (unsigned)value;
 }
 
+static void tell_principal(const struct upstream_call *call, struct str principal)
+{
+    const struct upstream_observer *observer = call->upstream->options.observer;
+
+    if (observer && call->request.authorization && !call->request.principal_known)
+        observer->on_principal(observer->context, call->request.authorization, principal);
+}
+
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
                      void *user_data)
@@ -50,6 +58,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         buf_put(&call->details, value, value_length);
     } else if (name_is(name, name_length, "retry-after")) {
         call->retry_after = to_number(value, value_length, 0);
+    } else if (name_is(name, name_length, "dialplane-principal")) {
+        tell_principal(call, (struct str){(const char *)value, value_length});
     }
     return 0;
 }
@@ -232,13 +242,13 @@ int32_t session_submit(struct channel *connection, struct upstream_call *call)
     /* What differs with every call would only push the rest out of the compression table. */
     const uint8_t once = NGHTTP2_NV_FLAG_NO_INDEX;
     const uint8_t fixed = NGHTTP2_NV_FLAG_NO_COPY_VALUE;
-    nghttp2_nv headers[13];
+    nghttp2_nv headers[16];
     size_t count = 0;
     char timeout[16], if_match[24];
     nghttp2_data_provider provider = {.read_callback = read_request};
 
     put(headers, &count, ":method", "POST", fixed);
-    put(headers, &count, ":scheme", "http", fixed);
+    put(headers, &count, ":scheme", connection->tls ? "https" : "http", fixed);
     put(headers, &count, ":path", call->request.path, fixed);
     put(headers, &count, ":authority", connection->endpoint->authority, 0);
     put(headers, &count, "te", "trailers", fixed);
@@ -254,6 +264,8 @@ int32_t session_submit(struct channel *connection, struct upstream_call *call)
         put(headers, &count, "traceparent", call->traceparent, once);
     if (call->request.authorization) /* never in the table that other callers' headers share */
         put(headers, &count, "authorization", call->request.authorization, once);
+    if (call->client_address[0])
+        put(headers, &count, "dialplane-client-address", call->client_address, once);
     if (call->upstream->options.authenticates)
         put(headers, &count, "authentication", "required", fixed);
     if (call->request.has_if_match) {

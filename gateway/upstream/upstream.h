@@ -14,8 +14,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct tls_context;
 struct upstream;
 struct upstream_call;
+
+/* Hears from all calls, whoever makes them, who a service says is asking. */
+struct upstream_observer {
+    /* A service has verified this authorization, and it is that principal's. */
+    void (*on_principal)(void *context, const char *authorization, struct str principal);
+    void *context;
+};
 
 /* 0 takes the default in brackets. */
 struct upstream_options {
@@ -29,9 +37,12 @@ struct upstream_options {
     /* Where there are several addresses: watches grpc.health.v1 on each connection, and asks who
      * does not serve only when nobody else is there. */
     bool watch_health;
+    const struct upstream_observer *observer; /* borrowed; NULL: nobody */
     /* Every call says that the service must verify who is asking: one that was started with
      * --auth off then refuses, instead of making everybody who passes us an administrator. */
     bool authenticates;
+    /* Addresses that are not unix sockets are spoken to through TLS. Borrowed; NULL: plain. */
+    struct tls_context *tls;
 };
 
 /* addresses: "127.0.0.1:7001", "skillbase:7001" (every address of the DNS name), "unix:/path", or a
@@ -64,7 +75,9 @@ struct upstream_request {
     struct trace_parent trace; /* records a span for the call below this one; zero: none */
     /* "Bearer …": handed on as it came, must stay until on_done. NULL: none. */
     const char *authorization;
-    bool check_only; /* the service checks the message and does nothing else */
+    bool principal_known;       /* of that authorization: the observer need not hear of it */
+    const char *client_address; /* "192.0.2.1": told to the service. NULL: none */
+    bool check_only;            /* the service checks the message and does nothing else */
     bool has_if_match;
     int64_t if_match_us;
     struct arena *arena; /* for violations; NULL: they are not wanted */

@@ -19,6 +19,7 @@ struct live;
 struct scopes;
 struct database_metrics;
 struct upkeep;
+struct vault;
 
 /* The scope of the page tokens. */
 #define CALLS_SCOPE "calls"
@@ -36,6 +37,7 @@ struct analytics_service {
     struct loop *loop;
     struct pg_pool *pool;
     const struct schema *schema;
+    struct vault *vault; /* keys of the events; it may have none */
     struct prices prices;
     int64_t outcome_words; /* that a company may have beside those of the contract */
     struct live *live;

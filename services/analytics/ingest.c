@@ -7,6 +7,7 @@
 #include "rows.h"
 
 #include "analytics_sql.h"
+#include "event_vault.h"
 
 #include "base/time.h"
 #include "service/handler.h"
@@ -394,18 +395,37 @@ static bool event_columns_init(struct event_columns *events, struct arena *arena
     return true;
 }
 
-static struct str put_bytes(struct columns *columns, struct event_columns *events,
-                            int64_t *figures_at, int64_t *figures_bytes)
+/* An event as it is stored; in `sealed`, or as it is. NULL data: memory is short. */
+static struct str stored_event(const struct report *report, size_t j, struct buf *sealed)
 {
-    char *bytes = arena_alloc(columns->group->arena, (size_t)columns->group->bytes);
+    const struct vault *vault = report->service->vault;
+    struct vault_place place;
+    if (report->stored && report->stored[j].data)
+        return report->stored[j];
+    if (!vault_seals(vault))
+        return report->events[j];
+    buf_reset(sealed);
+    event_place(&place, &report->call_id, (int64_t)report->request->events[j]->seq);
+    if (!vault_seal(vault, &place, report->events[j], sealed))
+        return (struct str){NULL, 0};
+    return buf_str(sealed);
+}
+
+static struct str put_all(struct columns *columns, struct event_columns *events,
+                          int64_t *figures_at, int64_t *figures_bytes, struct buf *sealed)
+{
+    size_t most = (size_t)columns->group->bytes + columns->group->events * VAULT_OVERHEAD_MAX;
+    char *bytes = arena_alloc(columns->group->arena, most);
     size_t length = 0;
     if (!bytes)
         return (struct str){NULL, 0};
     FOR_EACH_REPORT(columns, i, report)
     {
         for (size_t j = report->skipped; j < report->request->n_events; j++) {
-            struct str event = report->events[j];
+            struct str event = stored_event(report, j, sealed);
             size_t k = events->count++;
+            if (!event.data)
+                return event;
             events->batches[k] = (int64_t)i + 1;
             events->seqs[k] = (int64_t)report->request->events[j]->seq;
             events->kinds[k] = report->request->events[j]->event_case;
@@ -421,6 +441,16 @@ static struct str put_bytes(struct columns *columns, struct event_columns *event
         length += report->packed_metrics.length;
     }
     return (struct str){bytes, length};
+}
+
+static struct str put_bytes(struct columns *columns, struct event_columns *events,
+                            int64_t *figures_at, int64_t *figures_bytes)
+{
+    struct buf sealed;
+    buf_init(&sealed, 0);
+    struct str bytes = put_all(columns, events, figures_at, figures_bytes, &sealed);
+    buf_done(&sealed);
+    return bytes;
 }
 
 static void write_group(struct group *group)

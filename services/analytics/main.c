@@ -11,6 +11,7 @@
 
 #include "service/database_metrics.h"
 #include "service/service.h"
+#include "vault/vault.h"
 
 #include "google/protobuf/empty.pb-c.h"
 
@@ -125,8 +126,11 @@ static const struct rpc_handler handlers[] = {
 static const char *price_stt_minute, *price_llm_input, *price_llm_output, *price_tts,
     *price_livekit;
 static const char *redis_url;
+static const char *data_keys, *data_keys_file;
+/* Until the process ends: reads that are under way at the stop come back after everything else. */
+static struct vault *the_vault;
 static int64_t live_poll_us, live_watchers, live_calls, live_scopes;
-static bool verify_rollups, re_rate;
+static bool verify_rollups, re_rate, reencrypt;
 static struct re_rate_options re_rate_options;
 static int64_t report_transactions, fold_us, keep_calls_days, keep_turns_days, outcome_words;
 
@@ -161,6 +165,16 @@ static const struct app_setting settings[] = {
      .help = "media server, USD a minute",
      .own = true,
      .ret_value = &price_livekit},
+    {.name = "data-keys",
+     .kind = APP_TEXT,
+     .secret = true,
+     .help = "keys for what is said in calls, as ID:BASE64,…: the first encrypts, all decrypt; "
+             "none: nothing is encrypted; better given as the variable or as a file",
+     .ret_value = &data_keys},
+    {.name = "data-keys-file",
+     .kind = APP_TEXT,
+     .help = "the same in a file, a key a line",
+     .ret_value = &data_keys_file},
     {.name = "redis-url",
      .kind = APP_TEXT,
      .secret = true,
@@ -260,6 +274,12 @@ static const struct app_setting settings[] = {
          "exit",
      .own = true,
      .ret_value = &re_rate},
+    {.name = "reencrypt",
+     .kind = APP_BOOL,
+     .default_text = "false",
+     .help = "encrypt all stored events with the first of --data-keys, and exit",
+     .own = true,
+     .ret_value = &reencrypt},
     {.name = "company",
      .kind = APP_TEXT,
      .help = "for --re-rate: the company's id",
@@ -324,8 +344,15 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
         free(service);
         return NULL;
     }
+    the_vault = vault_new(data_keys, data_keys_file, err);
+    service->vault = the_vault;
+    if (!service->vault) {
+        free(service);
+        return NULL;
+    }
     const struct live_options options = {
         .bus_url = redis_url,
+        .vault = service->vault,
         .poll_us = live_poll_us,
         .watchers = (uint32_t)live_watchers,
         .watched_calls = (uint32_t)live_calls,
@@ -410,12 +437,18 @@ static void collect(struct buf *out, void *context)
 static bool has_task(void)
 {
     struct err err = {0};
-    if (!re_rate)
-        return verify_rollups;
-    if (verify_rollups)
+    if (verify_rollups + re_rate + reencrypt > 1)
         err_set(&err, ERR_INVALID_ARGUMENT, NULL,
-                "--verify-rollups and --re-rate exclude each other");
-    else if (re_rate_check(&re_rate_options, &err) && read_prices(&re_rate_options.prices, &err))
+                "--verify-rollups, --re-rate and --reencrypt exclude each other");
+    else if (!re_rate && !reencrypt)
+        return verify_rollups;
+    else if (reencrypt) {
+        the_vault = vault_new(data_keys, data_keys_file, &err);
+        if (vault_seals(the_vault))
+            return true;
+        if (the_vault)
+            err_set(&err, ERR_INVALID_ARGUMENT, NULL, "--reencrypt needs --data-keys");
+    } else if (re_rate_check(&re_rate_options, &err) && read_prices(&re_rate_options.prices, &err))
         return true;
     fprintf(stderr, "dialplane-analytics: %s\n", err.message);
     exit(2);
@@ -426,6 +459,8 @@ static void run_task(struct loop *loop, struct pg_pool *pool,
 {
     if (verify_rollups)
         task_verify_rollups(loop, pool, done, context);
+    else if (reencrypt)
+        task_reencrypt(pool, the_vault, done, context);
     else
         task_re_rate(loop, pool, &re_rate_options, done, context);
 }

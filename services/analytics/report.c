@@ -5,6 +5,8 @@
  * that are stored already are left out and the rest comes again. */
 #include "report.h"
 
+#include "analytics_sql.h"
+#include "event_vault.h"
 #include "report_internal.h"
 
 #include "live/live.h"
@@ -164,6 +166,60 @@ static void publish(struct report *report, int64_t accepted)
                      report->events[i]);
 }
 
+/* ---- The same events, stored otherwise ---- */
+
+static void on_stored_events(void *context, const struct pg_outcome *outcome)
+{
+    enum { COLUMN_SEQ, COLUMN_KIND, COLUMN_EVENT };
+    struct report *report = context;
+    const struct pg_result *rows = outcome->result;
+    int64_t first = (int64_t)report->request->events[0]->seq;
+    struct err err = {0};
+    if (!rows) {
+        report_end(report, NULL, &outcome->err);
+        return;
+    }
+    for (int i = 0; i < pg_rows(rows); i++) {
+        struct str stored = pg_str(rows, i, COLUMN_EVENT);
+        int64_t seq = pg_int64(rows, i, COLUMN_SEQ);
+        struct str event =
+            event_open(report->service->vault, &report->call_id, seq, stored, report->arena, &err);
+        if (!event.data) {
+            report_end(report, NULL, &err);
+            return;
+        }
+        size_t j = (size_t)(seq - first);
+        if (seq < first || j >= report->request->n_events)
+            break;
+        if (!str_equal(event, report->events[j]))
+            continue; /* really another: the statement says so again */
+        report->stored[j] =
+            (struct str){arena_memdup(report->arena, stored.data, stored.length), stored.length};
+        if (!report->stored[j].data) {
+            report_end_out_of_memory(report);
+            return;
+        }
+    }
+    ingest_submit(report->service->ingest, report);
+}
+
+/* An event that is stored encrypted with another key than today's, or not encrypted yet, is not the
+ * same bytes although it is the same event: what is there is read and sent for comparison. */
+static void compare_opened(struct report *report)
+{
+    struct pg_params params = {.arena = report->arena};
+    report->stored = ARENA_ARRAY(report->arena, struct str, report->request->n_events);
+    if (!report->stored) {
+        report_end_out_of_memory(report);
+        return;
+    }
+    pg_param_text(&params, report->request->call_id);
+    pg_param_int64(&params, (int64_t)report->request->events[0]->seq - 1);
+    pg_param_int64(&params, (int64_t)report->request->n_events);
+    pg_read(report->service->pool, rpc_call_owner(report->call), &sql_list_call_events, &params,
+            on_stored_events, report);
+}
+
 void report_on_verdict(struct report *report, const struct ingest_verdict *verdict)
 {
     struct str result = verdict->result;
@@ -174,6 +230,10 @@ void report_on_verdict(struct report *report, const struct ingest_verdict *verdi
     if (str_equal_cstr(result, "partial") && ++report->tries < TRIES) {
         report->skipped += (size_t)verdict->duplicates;
         ingest_submit(report->service->ingest, report);
+        return;
+    }
+    if (str_equal_cstr(result, "reused") && !report->stored) {
+        compare_opened(report);
         return;
     }
     if (!str_equal_cstr(result, "stored")) {

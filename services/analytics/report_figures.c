@@ -3,6 +3,7 @@
 #include "report_internal.h"
 
 #include "analytics_sql.h"
+#include "event_vault.h"
 
 #include "base/time.h"
 
@@ -71,11 +72,14 @@ static bool add_event(struct report *report, const Dialplane__V1__CallEvent *eve
 }
 
 /* The same of a stored event; its objects are gone with the chunk. */
-static bool add_stored_event(struct report *report, struct str bytes)
+static bool add_stored_event(struct report *report, int64_t seq, struct str stored, struct err *err)
 {
     struct arena *arena = arena_new(REPORT_ARENA_BYTES);
     bool added = false;
-    if (arena) {
+    struct str bytes = {NULL, 0};
+    if (arena)
+        bytes = event_open(report->service->vault, &report->call_id, seq, stored, arena, err);
+    if (bytes.data) {
         const Dialplane__V1__CallEvent *event = (const Dialplane__V1__CallEvent *)rpc_unpack(
             &dialplane__v1__call_event__descriptor, bytes, arena);
         added = event && add_event(report, event);
@@ -98,9 +102,13 @@ static void on_chunk(void *context, const struct pg_outcome *outcome)
          * will say `changed`. */
         if (seq > report->expected_seq)
             break;
+        struct err err = {0};
         if (pg_int64(rows, i, 1) != EVENT_STARTED &&
-            !add_stored_event(report, pg_str(rows, i, 2))) {
-            report_end_out_of_memory(report);
+            !add_stored_event(report, seq, pg_str(rows, i, 2), &err)) {
+            if (err_is_set(&err))
+                report_end(report, NULL, &err);
+            else
+                report_end_out_of_memory(report);
             return;
         }
         report->read_seq = seq;

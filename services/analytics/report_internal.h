@@ -18,6 +18,7 @@ struct report {
     struct arena *arena; /* of this batch: a stream has many */
     struct uuid call_id;
     struct str *events; /* serialized, as stored and as published */
+    struct str *stored; /* of those that are there already: what to compare with, see report.c */
     size_t skipped;     /* events at the front that turned out to be stored already */
     unsigned tries;
 

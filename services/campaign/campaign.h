@@ -28,6 +28,7 @@ struct database_metrics;
 struct step_lane;
 struct jobs;
 struct upload_workers;
+struct vault;
 struct upkeep;
 
 /* What rpc_call_context() gives. */
@@ -36,6 +37,7 @@ struct campaign_service {
     struct pg_pool *pool;
     const struct schema *schema;
     struct entropy entropy;
+    struct vault *vault;            /* keys of what is encrypted; it may have none */
     struct claim_queue *claims;     /* ClaimTasks calls that wait */
     struct step_lane *steps;        /* BeginDial and FinishTask */
     struct upload_workers *workers; /* threads that read call lists */
@@ -121,9 +123,11 @@ Dialplane__V1__Campaign *campaign_from_row(struct rpc_call *call, const struct p
  * NULL. */
 Dialplane__V1__CallTask *task_from_row(struct rpc_call *call, const struct pg_result *result,
                                        int row, struct err *err);
-/* Attaches a jsonb column as the Struct field `number` of a message that is to be replied. */
-bool attach_struct(struct rpc_call *call, ProtobufCMessage *message, uint32_t number,
-                   struct str json, struct err *err);
+/* Attaches the column contact_data, decrypted where it must be, as the Struct field `number` of a
+ * message that is to be replied. */
+bool attach_contact_data(struct rpc_call *call, ProtobufCMessage *message, uint32_t number,
+                         const char *campaign_id, const char *phone, struct str stored,
+                         struct err *err);
 
 /* The words of the database and the numbers of the .proto. */
 const char *campaign_status_word(Dialplane__V1__CampaignStatus status);

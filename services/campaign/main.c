@@ -5,16 +5,20 @@
 #include "phone.h"
 #include "steps.h"
 #include "task_metrics.h"
+#include "tasks.h"
 #include "upkeep.h"
 #include "upload_workers.h"
 #include "uploads/jobs.h"
 
 #include "service/service.h"
+#include "vault/vault.h"
 
+#include "dialplane/v1/privacy.pb-c.h"
 #include "google/protobuf/empty.pb-c.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -189,6 +193,12 @@ static const struct rpc_handler handlers[] = {
         .on_gone = upload_suppressions_gone,
     },
     {
+        .path = "/dialplane.v1.PrivacyService/EraseContact",
+        .request = &dialplane__v1__erase_contact_request__descriptor,
+        .response = &dialplane__v1__erase_contact_response__descriptor,
+        .handle = erase_contact,
+    },
+    {
         .path = "/dialplane.v1.DispatchService/ReportProgress",
         .request = &dialplane__v1__report_progress_request__descriptor,
         .response = &dialplane__v1__report_progress_response__descriptor,
@@ -243,6 +253,8 @@ static struct {
     int64_t upload_threads, upload_row_limit, upload_byte_limit;
     int64_t upload_jobs, upload_errors_kept, upload_time_us, upload_lease_us, idempotency_us;
     const char *default_region, *phone_column_aliases, *spool_directory;
+    const char *data_keys, *data_keys_file;
+    bool reencrypt;
     int64_t spool_byte_limit, unpacked_byte_limit, xls_byte_limit;
 } settings;
 
@@ -365,6 +377,23 @@ static const struct app_setting setting_table[] = {
      .ret_value = &settings.xls_byte_limit,
      .minimum = INT64_C(1) << 20,
      .maximum = INT64_C(256) << 20},
+    {.name = "data-keys",
+     .kind = APP_TEXT,
+     .secret = true,
+     .help = "keys for contact_data and rejected rows, as ID:BASE64,…: the first encrypts, all "
+             "decrypt; none: nothing is encrypted; better given as the variable or as a file",
+     .ret_value = &settings.data_keys},
+    {.name = "data-keys-file",
+     .kind = APP_TEXT,
+     .help = "the same in a file, a key a line",
+     .ret_value = &settings.data_keys_file},
+    {.name = "reencrypt",
+     .kind = APP_BOOL,
+     .default_text = "false",
+     .help = "encrypt all stored contact_data and rejected rows with the first of --data-keys, and "
+             "exit",
+     .own = true,
+     .ret_value = &settings.reencrypt},
     {.name = "default-region",
      .kind = APP_TEXT,
      .help = "country of phone numbers without country code, ISO 3166-1 such as US; none: they are "
@@ -414,6 +443,9 @@ static void *start(struct loop *loop, struct pg_pool *pool, const struct schema 
         .idempotency_us = settings.idempotency_us,
     };
     entropy_init_system(&service->entropy);
+    service->vault = vault_new(settings.data_keys, settings.data_keys_file, err);
+    if (!service->vault)
+        return NULL;
     service->claims = claims_new(service, (size_t)settings.claim_waiters);
     service->steps = step_lane_new(service);
     const struct upload_workers_settings workers = {
@@ -456,6 +488,27 @@ static void stop(void *context)
     upload_workers_free(service->workers);
 }
 
+static bool has_task(void)
+{
+    struct err err = {0};
+
+    if (!settings.reencrypt)
+        return false;
+    the_service.vault = vault_new(settings.data_keys, settings.data_keys_file, &err);
+    if (vault_seals(the_service.vault))
+        return true;
+    fprintf(stderr, "dialplane-campaign: %s\n",
+            the_service.vault ? "--reencrypt needs --data-keys" : err.message);
+    exit(2);
+}
+
+static void run_task(struct loop *loop, struct pg_pool *pool,
+                     void (*done)(void *context, int status), void *context)
+{
+    (void)loop;
+    task_reencrypt(pool, the_service.vault, done, context);
+}
+
 static void collect(struct buf *out, void *context)
 {
     const struct campaign_service *service = context;
@@ -488,6 +541,7 @@ int main(int argc, char **argv)
         "dialplane.v1.CampaignService",
         "dialplane.v1.SuppressionService",
         "dialplane.v1.DispatchService",
+        "dialplane.v1.PrivacyService",
         NULL,
     };
     const struct service service = {
@@ -503,6 +557,8 @@ int main(int argc, char **argv)
         .start = start,
         .stop = stop,
         .collect = collect,
+        .has_task = has_task,
+        .run_task = run_task,
     };
 
     return service_main(&service, argc, argv);

@@ -2,6 +2,7 @@
  * objects a page of large Structs would be many times larger. */
 #include "campaign.h"
 #include "campaign_sql.h"
+#include "contact_vault.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -202,10 +203,18 @@ Dialplane__V1__Campaign *campaign_from_row(struct rpc_call *call, const struct p
     return campaign;
 }
 
-bool attach_struct(struct rpc_call *call, ProtobufCMessage *message, uint32_t number,
-                   struct str json, struct err *err)
+bool attach_contact_data(struct rpc_call *call, ProtobufCMessage *message, uint32_t number,
+                         const char *campaign_id, const char *phone, struct str stored,
+                         struct err *err)
 {
-    return attach_json(call, message, number, 1, "google.protobuf.Struct", json, err);
+    const struct campaign_service *service = rpc_call_context(call);
+    struct uuid campaign;
+
+    uuid_parse(str_from(campaign_id), &campaign);
+    struct str json = contact_data_open(service->vault, &campaign, str_from(phone), stored,
+                                        rpc_call_arena(call), err);
+
+    return json.data && attach_json(call, message, number, 1, "google.protobuf.Struct", json, err);
 }
 
 Dialplane__V1__CallTask *task_from_row(struct rpc_call *call, const struct pg_result *result,
@@ -258,8 +267,8 @@ Dialplane__V1__CallTask *task_from_row(struct rpc_call *call, const struct pg_re
         out_of_memory(err);
         return NULL;
     }
-    if (!attach_struct(call, &task->base, FIELD_CONTACT_DATA,
-                       pg_str(result, row, TASK_CONTACT_DATA), err))
+    if (!attach_contact_data(call, &task->base, FIELD_CONTACT_DATA, task->campaign_id,
+                             task->phone_number, pg_str(result, row, TASK_CONTACT_DATA), err))
         return NULL;
     return task;
 }

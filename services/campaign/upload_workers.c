@@ -2,6 +2,7 @@
 
 #include "base/time.h"
 #include "contact_phone.h"
+#include "contact_vault.h"
 #include "schema/schema.h"
 #include "suppression_rows.h"
 
@@ -35,6 +36,8 @@ struct list_context {
     struct entropy entropy;
     struct arena *arena;
     const char *region;
+    const struct vault *vault;
+    struct uuid campaign, upload;
 };
 
 static bool normalise_phone(void *context, struct str text, struct phone_answer *ret_answer)
@@ -58,6 +61,22 @@ static bool normalise_pattern(void *context, struct str text, struct phone_answe
     memcpy(ret_answer->e164, text.data, text.length);
     ret_answer->e164[text.length] = '\0';
     return true;
+}
+
+static bool seal_contact(void *context, const char *e164, struct str json, struct buf *out)
+{
+    const struct list_context *list = context;
+
+    return contact_data_seal(list->vault, &list->campaign, str_from(e164), json, out);
+}
+
+static bool seal_original(void *context, int64_t row, struct str json, struct buf *out)
+{
+    const struct list_context *list = context;
+    struct vault_place place;
+
+    upload_content_place(&place, &list->upload, row);
+    return vault_seal_text(list->vault, &place, json, out);
 }
 
 static bool is_time_zone(struct str name)
@@ -143,6 +162,11 @@ static struct list_context *new_context(struct upload_workers *workers,
     entropy_init_seeded(&context->entropy, entropy_uint64(&workers->entropy));
     context->region =
         options->region ? arena_strdup(context->arena, options->region) : workers->settings.region;
+    /* Without ids (a list of suppressions, which has no data) nothing is sealed. */
+    if (vault_seals(options->vault) && options->campaign_id && options->upload_id &&
+        uuid_parse(str_from(options->campaign_id), &context->campaign) &&
+        uuid_parse(str_from(options->upload_id), &context->upload))
+        context->vault = options->vault;
     return context;
 }
 
@@ -165,6 +189,8 @@ static struct call_list *new_list(struct upload_workers *workers,
         .normalise_phone =
             options->kind == UPLOAD_SUPPRESSIONS ? normalise_pattern : normalise_phone,
         .is_time_zone = is_time_zone,
+        .seal_contact = context->vault ? seal_contact : NULL,
+        .seal_original = context->vault ? seal_original : NULL,
         .random = draw,
         .context = context,
         .free_context = free_context,

@@ -11,6 +11,7 @@
 #include "readers/reader.h"
 
 struct upload_workers;
+struct vault;
 
 struct upload_workers_settings {
     unsigned threads;
@@ -35,6 +36,9 @@ struct upload_options {
     bool is_gzip;        /* it is said to be compressed */
     const struct column_mapping *mappings;
     size_t mapping_count;
+    /* Of contacts: what encrypts them, and where they go (ids as text). NULL: nothing is. */
+    const struct vault *vault;
+    const char *campaign_id, *upload_id;
 };
 
 /* One piece of work and its answer; one is under way for a file at a time, and nobody else touches

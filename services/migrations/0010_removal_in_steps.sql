@@ -43,14 +43,24 @@ SELECT 0::smallint, '00000000-0000-0000-0000-000000000000'::uuid, day, status, o
        ARRAY(SELECT -c FROM unnest(counts) WITH ORDINALITY AS u(c, i) ORDER BY i)
 FROM call_latencies WHERE kind = 1 AND subject = ANY (ARRAY(SELECT d.company_id FROM deleted_companies d));
 
-CREATE OR REPLACE VIEW counted_calls AS
-SELECT c.id, c.started_at, quarter_of(c.started_at) AS quarter, c.company_id, coalesce(c.campaign_id, '00000000-0000-0000-0000-000000000000') AS campaign_id,
-       coalesce(c.skillbase_id, '00000000-0000-0000-0000-000000000000') AS skillbase_id, coalesce(c.skillbase_version, 0) AS skillbase_version,
-       c.status, coalesce(c.outcome, '') AS outcome, (m.call_id IS NOT NULL)::integer AS measured,
-       CASE WHEN c.ended_at IS NULL THEN 0 ELSE trunc(extract(epoch FROM c.ended_at - c.started_at) * 1000)::bigint END AS duration_ms,
-       CASE WHEN c.ended_at IS NULL THEN 0 ELSE c.turn_count END AS turns, m.avg_eou_latency, coalesce(m.interruption_rate, 0) AS interruption_rate,
-       coalesce(m.cost_stt, 0) AS cost_stt, coalesce(m.cost_llm, 0) AS cost_llm, coalesce(m.cost_tts, 0) AS cost_tts, coalesce(m.cost_livekit, 0) AS cost_livekit
-FROM present_calls c LEFT JOIN call_metrics m ON m.call_id = c.id AND m.started_at = c.started_at;
+-- One row a call, as it counts: the definition of the figures, of the calls that began in [p_from, p_until). Is inlined; the planner would not by itself conclude
+-- from the call's time that its metrics lie in the same months.
+CREATE FUNCTION counted_calls_between(p_from timestamptz, p_until timestamptz)
+RETURNS TABLE (id uuid, started_at timestamptz, quarter timestamptz, company_id uuid, campaign_id uuid, skillbase_id uuid, skillbase_version integer, status smallint,
+               outcome text, measured integer, duration_ms bigint, turns integer, avg_eou_latency double precision, interruption_rate double precision,
+               cost_stt bigint, cost_llm bigint, cost_tts bigint, cost_livekit bigint)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000000 AS $$
+    SELECT c.id, c.started_at, quarter_of(c.started_at), c.company_id, coalesce(c.campaign_id, '00000000-0000-0000-0000-000000000000'),
+           coalesce(c.skillbase_id, '00000000-0000-0000-0000-000000000000'), coalesce(c.skillbase_version, 0),
+           c.status, coalesce(c.outcome, ''), (m.call_id IS NOT NULL)::integer,
+           CASE WHEN c.ended_at IS NULL THEN 0 ELSE trunc(extract(epoch FROM c.ended_at - c.started_at) * 1000)::bigint END,
+           CASE WHEN c.ended_at IS NULL THEN 0 ELSE c.turn_count END, m.avg_eou_latency, coalesce(m.interruption_rate, 0),
+           coalesce(m.cost_stt, 0), coalesce(m.cost_llm, 0), coalesce(m.cost_tts, 0), coalesce(m.cost_livekit, 0)
+    FROM (SELECT * FROM present_calls p WHERE p.started_at >= p_from AND p.started_at < p_until) c
+    LEFT JOIN (SELECT * FROM call_metrics n WHERE n.started_at >= p_from AND n.started_at < p_until) m ON m.call_id = c.id AND m.started_at = c.started_at
+$$;
+
+CREATE OR REPLACE VIEW counted_calls AS SELECT * FROM counted_calls_between('-infinity', 'infinity');
 
 -- Runs in the transaction that deletes the company, whose row lock reports with a call's start wait for.
 CREATE OR REPLACE FUNCTION forget_deleted_company() RETURNS trigger

@@ -72,6 +72,7 @@ language sql immutable as $$
                 'select', 'select, insert, update, delete'),
            ('campaign_count_changes', '(select c.company_id from campaigns c where c.id = campaign_count_changes.campaign_id)',
                 'select', 'select, insert, update, delete'),
+           ('audit_entries', 'company_id', 'select, insert', 'select, insert'), -- append-only
            ('disposition_rules', null, 'select', 'select'),
            ('call_storage', null, 'select', 'select, update'),
            ('upkeep_turn', null, null, 'select, insert, update'),

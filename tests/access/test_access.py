@@ -125,7 +125,7 @@ def test_wrong_tokens(closed, issuer):
         for parameter in ("token", "access_token", "Api_Key"):
             for headers in ({}, bearer(token)):
                 answer = client.get("/api/companies", params={"limit": 1, parameter: token}, headers=headers)
-                assert answer.status_code == 400 and check_problem(answer)["reason"] == "TOKEN_IN_URL" and token not in answer.text
+                assert answer.status_code == 400 and check_problem(answer)["reason"] == "CREDENTIALS_IN_URL" and token not in answer.text
                 assert 'error="invalid_request"' in answer.headers["www-authenticate"]
     for process in ("gateway", "skillbase"):
         assert issuer.token("platform").split(".")[0] not in closed.log(f"dialplane-{process}")
@@ -180,7 +180,7 @@ def fill(descriptor, path, own, depth=0):
     service, method = path.rsplit(".", 1)[1].split("/")
     values = {}
     of_id = {"CompanyService": "company", "SkillbaseService": "skillbase", "CampaignService": "campaign", "AnalyticsService": "call",
-             "SuppressionService": "suppression", "DispatchService": "call", "AuditService": "company", "ApiKeyService": "api_key"}[service]
+             "SuppressionService": "suppression", "DispatchService": "call", "AuditService": "company", "ApiKeyService": "api_key", "PrivacyService": "company"}[service]
     if "Task" in method or "Attempts" in method:
         of_id = "task"
     names = {"id": own[of_id], "company_id": own["company"], "skillbase_id": own["skillbase"], "campaign_id": own["campaign"], "call_id": own["call"],
@@ -372,8 +372,9 @@ def test_the_command_line_shows_its_token(closed, issuer, owned, tmp_path):
     ours, theirs = (one["company"] for one in owned)
     cli = Cli(closed.http, tmp_path)
     viewer = {"DIALPLANE_TOKEN": issuer.token("viewer", company=ours)}
-    assert cli.wrong("company", "list", status=DENIED)
-    assert "nonsense" not in cli.wrong("company", "list", "--token", "nonsense", status=DENIED)
+    assert "give a token with DIALPLANE_TOKEN or --token" in cli.wrong("company", "list", status=DENIED)
+    said = cli.wrong("company", "list", "--token", "nonsense", status=DENIED)
+    assert "nonsense" not in said and "the token comes from --token" in said
     assert cli.json("company", "get", ours, environment=viewer)["id"] == ours
     assert cli.wrong("company", "get", theirs, environment=viewer, status=NOT_FOUND)
     said = cli.wrong("company", "delete", ours, "--yes", environment=viewer, status=DENIED)

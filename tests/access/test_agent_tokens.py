@@ -58,7 +58,7 @@ def test_a_call_survives_the_end_of_its_token(closed, issuer, root, tmp_path):
     assert not any(part in log.read_text() for part in file.read_text().strip().split("."))
 
 
-def test_an_agent_without_a_good_token_says_so(closed, issuer, tmp_path):
+def test_an_agent_without_a_good_token_says_so(closed, issuer, root, tmp_path):
     (tmp_path / "empty").write_text("\n")
     for name in ("missing", "empty"):
         done = subprocess.run([str(AGENT), "--dispatch", closed.campaign, "--token-file", str(tmp_path / name)], capture_output=True, text=True, timeout=120,
@@ -68,7 +68,7 @@ def test_an_agent_without_a_good_token_says_so(closed, issuer, tmp_path):
     log = tmp_path / "log"
     with open(log, "wb") as errors:
         agent = subprocess.Popen([str(AGENT), "--dispatch", closed.campaign], stdin=subprocess.DEVNULL, stderr=errors,
-                                 env={**os.environ, "DIALPLANE_TOKEN": issuer.token("viewer", "01890000-0000-7000-8000-000000000000")})
+                                 env={**os.environ, "DIALPLANE_TOKEN": issuer.token("viewer", root.company()["id"])})
     try:
         wait_until(lambda: "PERMISSION_DENIED" in log.read_text(), 60, "the refusal")
         assert "this is for platform, agent; your token says viewer" in log.read_text()

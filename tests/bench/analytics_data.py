@@ -53,12 +53,13 @@ def generate(database, count, seed):
     summed = ", ".join(f"sum({name})" for name in SUMS.split(", "))
     for day in range(DAYS):
         first, last = count * day // DAYS, count * (day + 1) // DAYS
+        begins = f"(date_trunc('day', now(), 'UTC') - interval '{DAYS - 1 - day} days')"
         database.sql(f"""
             set session_replication_role = replica; set synchronous_commit = off; set work_mem = '256MB';
             begin;
             create temp table made on commit drop as
                 select (lpad(to_hex(1700000000000 + g), 12, '0') || '7000' || '8000' || lpad(to_hex({dice(1073741823, 1)}), 12, '0'))::uuid as id,
-                       date_trunc('day', now(), 'UTC') - interval '{DAYS - 1 - day} days' + (g - {first}) * (interval '1 day' / {last - first}) as started_at,
+                       {begins} + (g - {first}) * (interval '1 day' / {last - first}) as started_at,
                        1 + {dice(COMPANIES, 2)} as c, 1 + {dice(CAMPAIGNS, 3)} as k, {dice(100, 4)} as ended, 20 + {dice(300, 5)} as seconds,
                        {dice(10000000, 7)} as phone, 200 * exp({dice(10000, 8)} / 4000.0) as eou, {dice(8000, 9)} as tokens
                 from generate_series({first}, {last - 1}) g order by g;
@@ -80,7 +81,7 @@ def generate(database, count, seed):
                 from (select quarter, company_id, campaign_id, skillbase_id, skillbase_version, status, outcome, latency_slot(avg_eou_latency) as slot, count(*) as n, count(*) as calls,
                              sum(measured) as measured, sum(duration_ms) as duration_ms, sum(turns) as turns, count(avg_eou_latency) as eou_calls, sum(avg_eou_latency) as eou_sum,
                              sum(interruption_rate) as interruption_sum, sum(cost_stt) as cost_stt, sum(cost_llm) as cost_llm, sum(cost_tts) as cost_tts, sum(cost_livekit) as cost_livekit
-                      from counted_calls where started_at between (select min(started_at) from made) and (select max(started_at) from made) group by 1, 2, 3, 4, 5, 6, 7, 8) f
+                      from counted_calls_between({begins}, {begins} + interval '1 day') group by 1, 2, 3, 4, 5, 6, 7, 8) f
                 group by 1, 2, 3, 4, 5, 6, 7;
             insert into call_figure_sums (kind, subject, minutes, bucket, status, outcome, company_id, {SUMS})
                 select s.kind, s.subject, s.minutes, s.bucket, f.status, f.outcome, s.owner, {summed}

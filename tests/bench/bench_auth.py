@@ -4,7 +4,7 @@ security costs on top of it: the same GETs with tokens of the platform, whose st
 import subprocess
 import tempfile
 
-from measure import PRESET, ROOT, finish, heading, info, median, platform, verdict, wrk
+from measure import PRESET, ROOT, finish, heading, info, median, missed, platform, verdict, wrk
 
 ROUNDS = 5
 SECONDS = 4
@@ -86,6 +86,9 @@ def main():
             for name, found in ratios.items():
                 verdict(f"CPU of a GET with {name} / without", median(found), "", LIMIT)
             row_level_security(folder, tokens[0], closed, closed_api)
+    # What rate limits cost, without a network: the program holds itself to its limit.
+    if subprocess.run([str(ROOT / "build" / PRESET / "bin" / "bench_limits")], check=False).returncode != 0:
+        missed.append("rate limits")
     finish()
 
 

@@ -7,10 +7,12 @@ import resource
 import selectors
 import socket
 import subprocess
+import sys
 import threading
 import time
 import uuid
 from datetime import datetime, timezone
+from pathlib import Path
 
 from measure import PRESET, ROOT, finish, heading, info, memory, platform, process_cpu, socket_memory_kb, verdict, wait_until
 
@@ -21,6 +23,8 @@ LIMIT_KB = 1
 LIMIT_CPU = 1.2  # times a bare send loop
 STALLED = 200
 LIMIT_STALLED_MB = 32
+PATIENCE = 120  # seconds for what takes a moment on a machine of one's own
+OTHER_SOCKETS = 500  # of this process and of the gateway's, beside the watchers
 
 
 def event(seq, **what):
@@ -31,7 +35,7 @@ class Watcher:
     """A WebSocket as small as a client can be: the handshake, then it counts frames."""
 
     def __init__(self, owned, path):
-        self.socket = socket.create_connection(("127.0.0.1", owned.port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", owned.port), timeout=PATIENCE)
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall((f"GET {path} HTTP/1.1\r\nHost: {owned.http}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                              f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n").encode())
@@ -70,15 +74,17 @@ def bare_send(count, size, rounds):
     port = int(sender.stdout.readline())
     sockets, selector, got = [], selectors.DefaultSelector(), 0
     for _ in range(count):
-        sockets.append(socket.create_connection(("127.0.0.1", port), timeout=30))
+        sockets.append(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
         selector.register(sockets[-1], selectors.EVENT_READ)
     for number in range(rounds):
         sender.stdin.write("s")
         sender.stdin.flush()
         while got < (number + 1) * count * size:
-            for key, _ in selector.select(10):
+            ready = selector.select(PATIENCE)
+            assert ready, f"nothing came for {PATIENCE} s"
+            for key, _ in ready:
                 got += len(key.fileobj.recv(65536))
-    output, _ = sender.communicate(timeout=60)
+    output, _ = sender.communicate(timeout=PATIENCE)
     for one in sockets:
         one.close()
     return int(output) / (count * rounds)
@@ -121,7 +127,7 @@ def stalled(api, owned, new_call):
                 watcher.count()
     took = time.monotonic() - began
     cut = lambda: [line for line in api.get("/metrics").text.splitlines() if line.startswith("dialplane_watchers_cut_total ")][0].split()[1]
-    wait_until(lambda: float(cut()) >= STALLED, 60, "the end of those that read nothing")
+    wait_until(lambda: float(cut()) >= STALLED, PATIENCE, "the end of those that read nothing")
     over.set()
     looking.join()
     info(f"for information: {turns} turns of 20 KB reached each of {len(quick)} others in {took:.1f} s while {STALLED} read nothing; those were closed")
@@ -160,7 +166,7 @@ def deliver(api, owned, call, watchers):
     for number in range(EVENTS):
         turn = {"turn_index": number, "role": "assistant", "content": "One moment, I am looking at the calendar.", "eou_latency": 400}
         api.ok("POST", f"/api/analytics/calls/{call}/events", json={"events": [event(number + 2, turn=turn)]})
-        quiet_until = time.monotonic() + 30
+        quiet_until = time.monotonic() + PATIENCE
         while time.monotonic() < quiet_until:
             ready = selector.select(0.05 if messages is None else 10)
             for key, _ in ready:
@@ -182,7 +188,11 @@ def deliver(api, owned, call, watchers):
 def main():
     heading(f"watchers: {WATCHERS} WebSockets of one call")
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))  # the gateway inherits it
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    room = min(limit, last - first + 1) - OTHER_SOCKETS - WARM_UP
+    if room < WATCHERS:
+        sys.exit(f"this machine has room for {room} sockets of a process (ulimit -Hn {limit}, ports {first} to {last}): DIALPLANE_BENCH_WATCHERS={max(room, 0)} takes fewer watchers")
     with platform() as (owned, api):
         company = api.company()
         skillbase = api.skillbase(company)

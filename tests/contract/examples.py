@@ -224,6 +224,7 @@ def dispatch(tour, campaign):
     tour.do("ReportProgress", path=call, json={**fence, "stage": "answered"})
     tour.do("ReportProgress", 409, path=call, json={"fence": held["fence"] + 1, "stage": "answered"})
     tour.do("Heartbeat", json={"worker_id": "agent-1", "calls": [{**call, **fence}]})
+    tour.do("EraseContact", 409, path={"company_id": campaign["company_id"]}, json={"phone_number": held["phone_number"]})
     return held
 
 
@@ -271,6 +272,10 @@ def tasks(tour, campaign, held):
     tour.do("ExplainTask", path=task)
 
 
+def erasure(tour, company):
+    tour.do("EraseContact", path={"company_id": company["id"]}, json={"phone_number": "+12015550100", "reference": "Ticket 4711"})
+
+
 def ends(tour, company, skillbase, campaign):
     tour.do("CancelCampaign", path={"id": campaign["id"]})
     tour.do("CancelCampaign", 409, path={"id": campaign["id"]})
@@ -308,6 +313,7 @@ def run(platform, api, document, unique=None, on_company=lambda company: None):
     analytics(tour, company, skillbase, campaign, held)
     tasks(tour, campaign, held)
     problems(tour, company)
+    erasure(tour, company)
     ends(tour, company, skillbase, campaign)
     return tour.steps
 

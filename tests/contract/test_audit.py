@@ -11,9 +11,8 @@ import pytest
 
 from agents import psql
 from clients import NOBODY, TIME, UUID, walk
-from conftest import SKILLBASE_CONFIG, Api, fields, wait_until
+from conftest import SKILLBASE_CONFIG, Api, Platform, fields, wait_until
 from reflected import Reflected
-from secured import bearer, closed, issuer, root  # noqa: F401 (fixtures)
 from test_skillbases import body, small
 
 KEYS = ["id", "company_id", "at", "actor", "address", "request_id", "kind", "resource_id", "action", "before", "after"]
@@ -301,6 +300,9 @@ def test_append_only(api, platform, company):
     for statement in (f"update audit_entries set actor = 'x' where id = '{entry['id']}'", f"delete from audit_entries where id = '{entry['id']}'", "truncate audit_entries"):
         with pytest.raises(subprocess.CalledProcessError):
             psql(platform, statement)
+    # the services have not even the right to
+    assert psql(platform, "select count(*), bool_or(has_table_privilege(d.name, 'audit_entries', p)) from database_roles d, unnest(array['update', 'delete', 'truncate']) p"
+                ) == "6|f"
     assert psql(platform, "select forget_audit_entries(0, 1000)") == "0"
     assert entries(api, company) == [entry]
     # one that is old enough goes when it is asked for, and no other
@@ -397,16 +399,35 @@ def test_a_company_that_is_gone(api, company):
 
 # --- Who reads, and who is written down ---------------------------------------------------------------------------------
 
-def test_by_role(closed, issuer, root):  # noqa: F811
+@pytest.fixture(scope="module")
+def secured():
+    """A platform that asks who you are."""
+    platform = Platform()
+    try:
+        platform.start("--auth", "token")
+        yield platform
+    finally:
+        platform.stop()
+
+
+def token(platform, role, company=None, subject=None):
+    options = [*(["--company", company["id"]] if company else []), *(["--subject", subject] if subject else [])]
+    return platform.dev("token", "--data", platform.data, "--role", role, *options).stdout.split()[-1]
+
+
+def test_by_role(secured):
+    def as_who(role, company=None):
+        api = Api(secured.url)
+        api.client.headers["Authorization"] = f"Bearer {token(secured, role, company, f'{role}@salon.example')}"
+        return api
+    root = as_who("platform")
     mine, theirs = root.company(), root.company()
-    apis = {role: Api(closed.url) for role in ("admin", "manager", "viewer", "agent")}
-    for role, api in apis.items():
-        api.client.headers.update(bearer(issuer.token(role, mine["id"], sub=f"{role}@salon.example")))
+    apis = {role: as_who(role, mine) for role in ("admin", "manager", "viewer", "agent")}
     skillbase = apis["manager"].ok("POST", "/api/skillbases", 201, json=body(mine, config=SKILLBASE_CONFIG))
     apis["admin"].ok("PUT", f"/api/companies/{mine['id']}", json={"description": "d"})
     found = entries(apis["admin"], mine)
     assert [(entry["actor"], entry["kind"], entry["action"]) for entry in found] == [
-        ("admin@salon.example", "company", "update"), ("manager@salon.example", "skillbase", "create"), ("platform@example.com", "company", "create")]
+        ("admin@salon.example", "company", "update"), ("manager@salon.example", "skillbase", "create"), ("platform@salon.example", "company", "create")]
     assert entries(root, mine) == found and entries(root, mine, actor="manager@salon.example") == found[1:2]
     assert found[1]["resource_id"] == skillbase["id"]
     for path in ("audit", "audit.csv", "audit.jsonl"):
@@ -417,7 +438,28 @@ def test_by_role(closed, issuer, root):  # noqa: F811
     # what was refused is in nobody's log
     apis["viewer"].problem("PUT", f"/api/skillbases/{skillbase['id']}", 403, json={"name": "x"})
     assert entries(root, mine) == found
-    with Reflected(closed.skillbase) as client, pytest.raises(grpc.RpcError) as caught:
+    with Reflected(secured.skillbase) as client, pytest.raises(grpc.RpcError) as caught:
         client.call("dialplane.v1.AuditService/ListAuditEntries", {"company_id": theirs["id"]},
-                    metadata=[("authorization", f"Bearer {issuer.token('admin', mine['id'])}")])
+                    metadata=[("authorization", f"Bearer {token(secured, 'admin', mine)}")])
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_secrets_by_role(secured):
+    """The agent gets them with the call's configuration, and nowhere else; nobody else gets that."""
+    def as_who(role, company=None):
+        api = Api(secured.url)
+        api.client.headers["Authorization"] = f"Bearer {token(secured, role, company)}"
+        return api
+    root = as_who("platform")
+    company = root.company()
+    config = small(tools=[{"name": "crm", "config": {"api_key": "k-1234"}}])
+    made = as_who("admin", company).ok("POST", "/api/skillbases", 201, json=body(company, config=config, is_published=True))
+    where = f"/api/skillbases/{made['id']}"
+    for role in ("platform", "admin", "manager", "viewer"):
+        api = as_who(role, None if role == "platform" else company)
+        assert api.ok("GET", where)["config"]["tools"][0]["config"] == {"api_key": "***"}
+        answer = api.get(f"{where}/for-call")
+        assert answer.status_code == 200 if role == "platform" else answer.status_code == 403
+    agent = as_who("agent", company)
+    agent.problem("GET", where, 403)
+    assert agent.ok("GET", f"{where}/for-call")["config"]["tools"][0]["config"] == {"api_key": "k-1234"}

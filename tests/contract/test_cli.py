@@ -184,6 +184,9 @@ def test_company(cli, api):
     assert cli.json("company", "update", slug, "--clear", "description")["description"] is None
     text = cli.run("company", "get", slug).stdout
     assert re.search(rf"^slug +{slug}$", text, re.M) and re.search(r"^is_active +no$", text, re.M)
+    log = cli.json("company", "audit", slug)
+    assert [entry["action"] for entry in log["items"]] == ["update", "update", "create"]
+    assert re.search(r"administrator +company +create", cli.run("company", "audit", slug, "--action", "create").stdout)
     assert "--yes" in cli.wrong("company", "delete", slug, status=USAGE)
     assert cli.run("company", "delete", slug, "--yes").stdout == "Done.\n"
     assert "has the id, slug or name" in cli.wrong("company", "get", slug, status=NOT_FOUND)

@@ -207,6 +207,18 @@ def test_verify_finds_what_is_wrong(platform, api, crowd):
     psql(platform, "update call_figures set calls = calls - 1000000 where calls > 1000000")
     assert code == 1 and "differences." in text and "figures of" in text and "sums of" in text
     verify(platform)
+    # Each kind of sum by itself: quarters of all, days of a campaign, histograms.
+    for what, change, back in (("sums", "update call_figure_sums set cost_stt = cost_stt + 1000000000 where ctid = (select ctid from call_figure_sums where kind = 0 and minutes = 15 and calls > 0 limit 1)",
+                                "update call_figure_sums set cost_stt = cost_stt - 1000000000 where cost_stt >= 1000000000"),
+                               ("sums", "update call_figure_sums set turns = turns + 1000000000 where ctid = (select ctid from call_figure_sums where kind = 2 and minutes = 1440 and calls > 0 limit 1)",
+                                "update call_figure_sums set turns = turns - 1000000000 where turns >= 1000000000"),
+                               ("latencies", "update call_latencies set slots = slots || 999::smallint, counts = counts || 7::bigint where ctid = (select ctid from call_latencies where kind = 0 and status = 0 "
+                                "and counts <> '{}' limit 1)", "update call_latencies set slots = trim_array(slots, 1), counts = trim_array(counts, 1) where 999 = any (slots)")):
+        psql(platform, change)
+        code, text = command(platform, "--verify-rollups")
+        psql(platform, back)
+        assert code == 1 and f"{what} of" in text, (what, text)
+    verify(platform)
 
 
 def test_a_skillbase_that_is_gone(platform, api):
@@ -223,6 +235,24 @@ def test_a_skillbase_that_is_gone(platform, api):
 
 
 # --- search by number -------------------------------------------------------------------------------------------------
+
+def test_a_number_with_very_many_calls(platform, api):
+    """Matches of a number are counted to 10,000, and that is said; pages go on beyond."""
+    company, number = api.company(), f"+1202556{random.randrange(10000):04}"
+    psql(platform, f"""
+        insert into calls (id, company_id, phone_number, status, started_at, ended_at, last_event_at, last_seq, turn_count)
+            select gen_random_uuid(), '{company['id']}', '{number}', 2, '2026-05-01 00:00:00+00'::timestamptz + n * interval '1 second', '2026-06-01 00:00:00+00', '2026-06-01 00:00:00+00', 2, 0
+            from generate_series(1, 10003) n;
+        insert into call_figure_changes select quarter, company_id, campaign_id, skillbase_id, skillbase_version, status, outcome, count(*), 0, sum(duration_ms), 0, 0, 0, 0, 0, 0, 0, 0,
+            '{{}}', '{{}}' from counted_calls where company_id = '{company['id']}' group by 1, 2, 3, 4, 5, 6, 7""")
+    ask = lambda **more: api.ok("GET", "/api/analytics/calls", params={"phone_number": number, "page_size": 100, **more})
+    first, last = ask(), ask(page=101)
+    assert (first["total"], first["total_is_estimate"], len(first["items"])) == (10000, True, 100) and first["next_page_token"]
+    assert (last["total"], last["total_is_estimate"], len(last["items"]), last["next_page_token"]) == (10000, True, 3, None)
+    # Without a number the figures know.
+    all_ = api.ok("GET", "/api/analytics/calls", params={"company_id": company["id"]})
+    assert (all_["total"], all_["total_is_estimate"]) == (10003, False)
+
 
 def test_search_by_number(api):
     company, other = api.company(), api.company()

@@ -19,7 +19,7 @@ from reflected import Reflected, known
 
 BACKENDS = {
     "skillbase": {"dialplane.v1.CompanyService", "dialplane.v1.SkillbaseService", "dialplane.v1.AuditService", "dialplane.v1.ApiKeyService"},
-    "campaign": {"dialplane.v1.CampaignService", "dialplane.v1.DispatchService", "dialplane.v1.SuppressionService"},
+    "campaign": {"dialplane.v1.CampaignService", "dialplane.v1.DispatchService", "dialplane.v1.PrivacyService", "dialplane.v1.SuppressionService"},
     "analytics": {"dialplane.v1.AnalyticsService"},
 }
 COMMON = {"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"}
@@ -184,6 +184,9 @@ def test_each_unary_method_answers(clients, api, platform):
     assert call("AnalyticsService/DeletePrices", company_id=company["id"], id=prices["id"]) == {}
     assert call("AnalyticsService/CreateWsTicket")["ticket"].startswith("dpt_")
     assert call("AnalyticsService/ReRateCalls", **days)["rated"] == "1"
+
+    erased = call("PrivacyService/EraseContact", company_id=company["id"], phone_number=claimed[0]["phone_number"])
+    assert erased["removed"]["tasks"] == "1" and erased["removed"]["calls"] == "1"
 
     assert call("CampaignService/DeleteCampaign", id=campaign["id"]) == {}
     assert call("SkillbaseService/DeleteSkillbase", id=skillbase["id"]) == {}

@@ -97,7 +97,7 @@ def test_named_paths_exist():
             assert (ROOT / path.replace("<name>", name)).exists(), path
 
 
-@pytest.mark.parametrize("page", ["services/ARCHITECTURE.md", "gateway/API.md", "clients/AGENTS.md", "clients/python/README.md",
+@pytest.mark.parametrize("page", [".github/SECURITY.md", "services/ARCHITECTURE.md", "gateway/API.md", "clients/AGENTS.md", "clients/python/README.md",
                                   "clients/typescript/README.md"])
 def test_pages_name_what_exists(page):
     """Every path in backquotes, and every gRPC method, reason and setting that stands for one."""

@@ -223,7 +223,7 @@ def test_not_in_an_address(closed, issuer, company, name):
         for path in ("/api/companies", "/api/analytics/live", "/docs", "/nowhere", "/"):
             answer = httpx.get(f"{closed.url}{path}?limit=5&{name}={secret}", headers=LINES)
             problem = check_problem(answer)
-            assert answer.status_code == 400 and problem["reason"] == "TOKEN_IN_URL", (path, answer.text)
+            assert answer.status_code == 400 and problem["reason"] == "CREDENTIALS_IN_URL", (path, answer.text)
             assert secret not in answer.text and "Authorization" in problem["detail"]
         # also with a good token beside it: who writes it into an address must learn of it
         assert httpx.get(f"{closed.url}/api/companies?{name}={secret}", headers=bearer(token)).status_code == 400
@@ -240,7 +240,7 @@ def test_by_its_form(closed, issuer, viewer):
     for value in (issuer.token("platform"), f"dpk_{'0' * 16}_{'s' * 43}"):
         for name in ("q", "page_token", "x"):
             problem = check_problem(httpx.get(f"{closed.url}/api/companies", params={name: value}))
-            assert problem["reason"] == "TOKEN_IN_URL" and value not in json.dumps(problem)
+            assert problem["reason"] == "CREDENTIALS_IN_URL" and value not in json.dumps(problem)
     page = viewer.ok("GET", "/api/companies", params={"limit": 1, "page_token": ""})
     assert page["items"]
 

@@ -1,5 +1,5 @@
 """Two instances of each service with a Redis between them (./dev up --instances 2 --redis): what is reported to one is seen at the other; and whatever is
-killed with SIGKILL, no watcher misses an event or sees one twice, and no acknowledged one is lost. Seeds: DIALPLANE_FAULT_SEEDS ("1,2,3")."""
+killed with SIGKILL (analytics, Redis, PostgreSQL), no watcher misses an event or sees one twice, and no acknowledged one is lost. Seeds: DIALPLANE_FAULT_SEEDS ("1,2,3")."""
 import asyncio
 import collections
 import json
@@ -53,6 +53,33 @@ class Instances:
                                       start_new_session=True, cwd=run)
         (run / "redis.pid").write_text(f"{server.pid}\n")
         wait_until(lambda: subprocess.run(["redis-cli", "-s", self.socket, "ping"], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0)
+
+    def kill_postgres(self):
+        """SIGKILL to the server's first process, and up again as soon as its children have noticed."""
+        data = Path(self.platform.data, "postgres")
+        os.kill(int((data / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+        owner = data.stat()
+
+        def as_owner():
+            if os.getuid() == 0:
+                os.setgroups([])
+                os.setgid(owner.st_gid)
+                os.setuid(owner.st_uid)
+        ask = ["/usr/lib/postgresql/15/bin/pg_isready", "-q", "-d", f"host={self.platform.data}/run user=dialplane dbname=dialplane"]
+        deadline = time.monotonic() + 120
+        while True:
+            with open(Path(self.platform.data, "logs", "postgres.log"), "ab") as log:
+                server = subprocess.Popen(["/usr/lib/postgresql/15/bin/postgres", "-D", str(data)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                                          preexec_fn=as_owner, start_new_session=True)
+            # It ends by itself while the children of the old one hold the shared memory.
+            while server.poll() is None:
+                assert time.monotonic() < deadline, "PostgreSQL did not come back"
+                if subprocess.run(ask, check=False).returncode == 0:
+                    Path(self.platform.data, "run", "postgres.pid").write_text(f"{server.pid}\n")
+                    return
+                time.sleep(0.05)
+            assert time.monotonic() < deadline, "PostgreSQL did not come back"
+            time.sleep(0.1)
 
     def wait_for_bus(self):
         """Both instances hear their own beats, and each other's."""
@@ -235,14 +262,16 @@ def chaos(instances, seed):
     tellers = [threading.Thread(target=tell, args=(call, random.Random(dice.random())), daemon=True) for call in calls]
     for teller in tellers:
         teller.start()
-    for _ in range(8):
+    for number in range(8):
         time.sleep(dice.uniform(0.1, 0.8))
-        which = dice.choice(["redis", "dialplane-analytics", "dialplane-analytics-2"])
+        which = dice.choice(["redis", "dialplane-analytics", "dialplane-analytics-2", "postgres"]) if number else "postgres"
         kills[which] += 1
         if which == "redis":
             instances.kill_redis()
             time.sleep(dice.uniform(0, 0.5))
             instances.start_redis()
+        elif which == "postgres":
+            instances.kill_postgres()
         else:
             platform.restart(which)
     stop.set()

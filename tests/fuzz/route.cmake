@@ -3,3 +3,5 @@ dialplane_fuzz_target(route SOURCES ${dir}/fuzz_route.c LINK dialplane_gateway_r
 dialplane_fuzz_target(multipart SOURCES ${dir}/fuzz_multipart.c LINK dialplane_gateway_route)
 dialplane_fuzz_target(grpc_status SOURCES ${dir}/fuzz_status.c LINK dialplane_gateway_upstream)
 dialplane_fuzz_target(query_credentials SOURCES ${dir}/fuzz_query_credentials.c LINK dialplane_gateway_route)
+dialplane_fuzz_target(client_address SOURCES ${dir}/fuzz_client_address.c LINK dialplane_gateway_policy)
+dialplane_fuzz_target(rate_share SOURCES ${dir}/fuzz_rate_share.c LINK dialplane_gateway_policy)

@@ -1,4 +1,5 @@
 dialplane_unit_test(app SOURCES ${CMAKE_CURRENT_LIST_DIR}/app/test_app.c LINK dialplane_app)
+dialplane_unit_test(app_exposure SOURCES ${CMAKE_CURRENT_LIST_DIR}/app/exposure_test.c LINK dialplane_app)
 dialplane_unit_test(app_trace SOURCES ${CMAKE_CURRENT_LIST_DIR}/app/trace_test.c LINK dialplane_app)
 add_test(NAME unit/app_settings COMMAND /usr/bin/python3 -m pytest -q -p no:cacheprovider ${CMAKE_CURRENT_LIST_DIR}/app/test_settings.py)
 add_executable(app_probe ${CMAKE_CURRENT_LIST_DIR}/app/probe.c)

@@ -4,3 +4,4 @@ dialplane_unit_test(route_bind SOURCES ${dir}/bind_test.c LINK dialplane_gateway
 dialplane_unit_test(route_transcode SOURCES ${dir}/transcode_test.c LINK dialplane_gateway_route)
 dialplane_unit_test(route_multipart SOURCES ${dir}/multipart_test.c LINK dialplane_gateway_route)
 dialplane_unit_test(route_policy SOURCES ${dir}/policy_test.c LINK dialplane_gateway_route)
+dialplane_unit_test(route_limits SOURCES ${dir}/limits_test.c LINK dialplane_gateway_policy)

@@ -14,6 +14,10 @@ static const char *const names[] = {
     "ended_at", "avg_eou_latency", "cost_total",
 };
 
+#define NAMES (sizeof(names) / sizeof(names[0]))
+static const enum export_personal personal[NAMES] = {[4] = EXPORT_PHONE};
+static const struct export_columns columns = {personal, NAMES};
+
 struct call_export {
     struct rpc_call *call;
     const Dialplane__V1__ExportCallsRequest *request;
@@ -51,7 +55,7 @@ void export_calls(struct rpc_call *call, const void *request)
     buf_init(&head, 0);
     if (export->request->bom)
         buf_put_cstr(&head, CSV_BYTE_ORDER_MARK);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+    for (size_t i = 0; i < NAMES; i++)
         csv_put_cell(&head, str_from(names[i]), &is_first);
     csv_put_line_end(&head);
     if (head.failed)
@@ -96,7 +100,7 @@ static bool put_rows(void *context, const struct pg_result *rows, struct buf *ou
     (void)err;
     *ret_last = count == 0;
     for (int i = 0; i < count; i++)
-        export_put_line(out, rows, i, COLUMN_CELLS);
+        export_put_line(out, export->call, &columns, rows, i, COLUMN_CELLS);
     if (count) {
         export->continues = true;
         export->started_us = pg_time_us(rows, count - 1, COLUMN_STARTED_AT);

@@ -2,6 +2,7 @@
  * stored as. */
 #include "analytics.h"
 #include "analytics_sql.h"
+#include "event_vault.h"
 #include "handlers/handlers.h"
 #include "rows.h"
 
@@ -151,19 +152,28 @@ static void on_turns(void *context, const struct pg_outcome *outcome)
         rpc_fail(call, &outcome->err);
         return;
     }
+    const struct analytics_service *service = rpc_call_context(call);
     struct err err = {0};
+    struct uuid id;
     struct buf record;
-    bool attached = true;
+    bool attached = uuid_parse(str_from(detail->id), &id);
     buf_init(&record, 0);
     for (int i = 0; attached && i < pg_rows(rows); i++) {
         buf_reset(&record);
-        put_turn_record(&record, pg_str(rows, i, 0));
-        attached = !record.failed && attach_wire(rpc_call_arena(call), &detail->base, DETAIL_TURNS,
-                                                 TURNS_LIMIT + 1, buf_str(&record), &err);
+        struct str event = event_open(service->vault, &id, pg_int64(rows, i, 0), pg_str(rows, i, 1),
+                                      rpc_call_arena(call), &err);
+        if (event.data)
+            put_turn_record(&record, event);
+        attached = event.data && !record.failed &&
+                   attach_wire(rpc_call_arena(call), &detail->base, DETAIL_TURNS, TURNS_LIMIT + 1,
+                               buf_str(&record), &err);
     }
     buf_done(&record);
     if (!attached) {
-        fail_memory(call);
+        if (err_is_set(&err))
+            rpc_fail(call, &err);
+        else
+            fail_memory(call);
         return;
     }
     /* Turns may have come in since the row was read: then nothing is missing. */

@@ -7,6 +7,7 @@
 #include "analytics_sql.h"
 #include "base/uuid.h"
 #include "bus/bus.h"
+#include "event_vault.h"
 #include "service/handler.h"
 
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 
 static void on_bus_message(void *context, struct str key, struct str message);
 static void on_bus_gap(void *context, unsigned shard);
-static const struct bus_handler bus_handler = {on_bus_message, on_bus_gap};
+static const struct bus_handler bus_handler = {.on_message = on_bus_message, .on_gap = on_bus_gap};
 
 struct live *live_new(struct loop *loop, struct pg_pool *pool, const struct prices *prices,
                       const struct live_options *options, struct err *err)
@@ -289,13 +290,19 @@ static void load_events(struct entry *entry)
 
 /* Applies a serialized event if it is the next one; false when memory is short or the bytes are no
  * event. */
-static bool apply_bytes(struct watched *watched, struct str bytes)
+/* `stored`: as the table has it. */
+static bool apply_bytes(const struct live *live, struct watched *watched, int64_t seq,
+                        struct str stored, struct err *err)
 {
     struct arena *arena = arena_new(CHUNK_ARENA_BYTES);
-    const Dialplane__V1__CallEvent *event =
-        arena ? (const Dialplane__V1__CallEvent *)rpc_unpack(&dialplane__v1__call_event__descriptor,
-                                                             bytes, arena)
-              : NULL;
+    const Dialplane__V1__CallEvent *event = NULL;
+    struct str bytes = {NULL, 0};
+    struct uuid call;
+    if (arena && uuid_parse(str_from(watched->call_id), &call))
+        bytes = event_open(live->options.vault, &call, seq, stored, arena, err);
+    if (bytes.data)
+        event = (const Dialplane__V1__CallEvent *)rpc_unpack(&dialplane__v1__call_event__descriptor,
+                                                             bytes, arena);
     bool ok = event != NULL;
     if (ok && event->seq == watched->last_seq + 1)
         ok = watched_apply(watched, event, bytes);
@@ -318,9 +325,11 @@ static void on_events(void *context, const struct pg_outcome *outcome)
         return;
     }
     for (int i = 0; i < pg_rows(rows); i++) {
-        if (!apply_bytes(&entry->watched, pg_str(rows, i, 2))) {
-            struct err err = {0};
-            err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "the call is too large to be watched");
+        struct err err = {0};
+        if (!apply_bytes(entry->live, &entry->watched, pg_int64(rows, i, 0), pg_str(rows, i, 2),
+                         &err)) {
+            if (!err_is_set(&err))
+                err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "the call is too large to be watched");
             fail_load(entry, &err);
             return;
         }

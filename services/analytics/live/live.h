@@ -17,15 +17,17 @@
 #include <stdint.h>
 
 struct bus;
+struct vault;
 struct live;
 struct prices;
 
 struct live_options {
     const char *bus_url; /* see bus_new(); NULL or "": this instance is alone, or others are found
                             by polling */
-    int64_t poll_us;     /* how often the table is asked for what was not published here */
-    uint32_t watchers;   /* most watchers in all */
-    uint32_t watched_calls; /* most calls watched at once */
+    const struct vault *vault; /* opens stored events */
+    int64_t poll_us;           /* how often the table is asked for what was not published here */
+    uint32_t watchers;         /* most watchers in all */
+    uint32_t watched_calls;    /* most calls watched at once */
 };
 
 /* All are borrowed. NULL with err: a bad bus_url, or memory is short. */

@@ -6,6 +6,7 @@
 #include "live/messages.h"
 
 #include "analytics_sql.h"
+#include "event_vault.h"
 
 #include <stdlib.h>
 
@@ -83,18 +84,25 @@ static void on_chunk(void *context, const struct pg_outcome *outcome)
         watcher_fail(watcher, &outcome->err);
         return;
     }
+    const struct live *live = watcher->entry->live;
+    struct err err = {0};
+    struct uuid call;
+    uuid_parse(str_from(watcher->entry->watched.call_id), &call);
     watcher->chunk_events = ARENA_ARRAY(watcher->chunk, struct str, (size_t)pg_rows(rows));
     for (int i = 0; watcher->chunk_events && i < pg_rows(rows); i++) {
-        struct str bytes = pg_str(rows, i, 2);
-        bytes.data = arena_memdup(watcher->chunk, bytes.data, bytes.length);
+        struct str stored = pg_str(rows, i, 2);
+        struct str bytes = event_open(live->options.vault, &call, pg_int64(rows, i, 0), stored,
+                                      watcher->chunk, &err);
+        if (bytes.data == stored.data) /* nothing was sealed: they go with the result */
+            bytes.data = arena_memdup(watcher->chunk, stored.data, stored.length);
         if (!bytes.data)
             break;
         watcher->chunk_events[watcher->chunk_count++] = bytes;
     }
     if (watcher->chunk_count == 0) {
         /* Events that were applied are on disk, so only a deleted call has none. */
-        struct err err = {0};
-        err_set(&err, ERR_NOT_FOUND, NULL, "Call not found");
+        if (!err_is_set(&err))
+            err_set(&err, ERR_NOT_FOUND, NULL, "Call not found");
         watcher_fail(watcher, &err);
         return;
     }

@@ -1,6 +1,6 @@
 -- $1 kind (1 company, 2 campaign, 3 skillbase), $2 which. No row when it is not there any more; the first row is the whole, the others are the outcomes.
 -- Two days of sums, two quarters of histograms and what was changed since the last fold: as many rows are read for many calls as for few. Only the calls of
--- the last minute are counted as calls, in an index that begins with them.
+-- the last minute are counted as calls, in an index that begins with them. Times that bound a scan stand there as expressions, which the planner can estimate.
 WITH times AS MATERIALIZED (
     SELECT now() AS now, date_trunc('day', now(), 'UTC') AS today, date_bin('15 minutes', now() - interval '15 minutes', '2000-01-01 00:00:00+00') AS recent
 ), changes AS MATERIALIZED (
@@ -11,7 +11,7 @@ WITH times AS MATERIALIZED (
 ), days AS MATERIALIZED (
     SELECT f.bucket >= (SELECT today FROM times) AS is_today, f.status, f.outcome, f.calls, f.cost_stt + f.cost_llm + f.cost_tts + f.cost_livekit AS cost
     FROM present_sums f
-    WHERE f.kind = $1::smallint AND f.subject = $2::uuid AND f.minutes = 1440 AND f.bucket >= (SELECT today - interval '24 hours' FROM times)
+    WHERE f.kind = $1::smallint AND f.subject = $2::uuid AND f.minutes = 1440 AND f.bucket >= date_trunc('day', now(), 'UTC') - interval '24 hours'
     UNION ALL
     SELECT c.quarter >= t.today, c.status, c.outcome, c.calls, c.cost FROM changes c CROSS JOIN times t WHERE c.quarter >= t.today - interval '24 hours'
 ), sums AS (
@@ -28,11 +28,9 @@ WITH times AS MATERIALIZED (
 ), ranked AS (
     SELECT slot, sum(n) OVER (ORDER BY slot) AS upto, sum(n) OVER () AS whole FROM (
         SELECT u.slot, sum(u.n) AS n FROM (
-            SELECT f.slots, f.counts FROM present_figures f WHERE $1::smallint = 1 AND f.company_id = $2::uuid AND f.quarter >= (SELECT recent FROM times)
-            UNION ALL
-            SELECT f.slots, f.counts FROM present_figures f WHERE $1::smallint = 2 AND f.campaign_id = $2::uuid AND f.quarter >= (SELECT recent FROM times)
-            UNION ALL
-            SELECT f.slots, f.counts FROM present_figures f WHERE $1::smallint = 3 AND f.skillbase_id = $2::uuid AND f.quarter >= (SELECT recent FROM times)
+            SELECT f.slots, f.counts FROM present_figures f
+            WHERE f.quarter >= date_bin('15 minutes', now() - interval '15 minutes', '2000-01-01 00:00:00+00')
+              AND ($1::smallint = 1 AND f.company_id = $2::uuid OR $1::smallint = 2 AND f.campaign_id = $2::uuid OR $1::smallint = 3 AND f.skillbase_id = $2::uuid)
             UNION ALL
             SELECT c.slots, c.counts FROM changes c WHERE c.quarter >= (SELECT recent FROM times)) f
         CROSS JOIN LATERAL unnest(f.slots, f.counts) AS u(slot, n)

@@ -3,7 +3,7 @@
 -- Which stretches of time hold the page, newest first, from the figures: hours, or quarters where an hour may hold many thousand calls. How many calls
 -- match in all, and for each stretch how many match in newer ones (`before`; not counted in the one where the last page ended, of which nobody
 -- knows how much is left). What has no match is not among them, so a filter that few calls pass, and a page far back, cost what the first page
--- costs. At least one row, for the total.
+-- costs. At least one row, for the total. (OFFSET 0 keeps the sums of a day or an hour a subquery of their own, which is looked up by index.)
 WITH who AS MATERIALIZED (
     SELECT CASE WHEN $3::uuid IS NOT NULL AND $4::uuid IS NOT NULL THEN 4 WHEN $3::uuid IS NOT NULL THEN 3 WHEN $4::uuid IS NOT NULL THEN 2
                 WHEN coalesce($1::uuid, $2::uuid) IS NOT NULL THEN 1 ELSE 0 END AS kind,
@@ -46,12 +46,15 @@ WITH who AS MATERIALIZED (
     SELECT hour, sum(n) AS n, CASE WHEN hour = date_trunc('hour', $9::timestamptz, 'UTC') THEN 0 ELSE sum(n) END AS known
     FROM (
         SELECT f.bucket AS hour, f.calls AS n
-        FROM near_days d JOIN present_sums f ON f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.minutes = 60
-                                                AND f.bucket >= d.day AND f.bucket < d.day + interval '24 hours'
-        WHERE ($1::uuid IS NULL OR f.company_id = $1::uuid)
-      AND ($2::uuid IS NULL OR f.company_id = $2::uuid)
-      AND ($5::text IS NULL OR f.outcome = $5::text)
-      AND ($6::smallint IS NULL OR f.status = $6::smallint)
+        FROM near_days d CROSS JOIN LATERAL (
+            SELECT f.bucket, f.calls FROM present_sums f
+            WHERE f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.minutes = 60
+              AND f.bucket >= d.day AND f.bucket < d.day + interval '24 hours'
+              AND ($1::uuid IS NULL OR f.company_id = $1::uuid)
+              AND ($2::uuid IS NULL OR f.company_id = $2::uuid)
+              AND ($5::text IS NULL OR f.outcome = $5::text)
+              AND ($6::smallint IS NULL OR f.status = $6::smallint)
+            OFFSET 0) f
         UNION ALL
         SELECT date_trunc('hour', c.quarter, 'UTC'), c.n
         FROM near_days d JOIN changes c ON c.quarter >= d.day AND c.quarter < d.day + interval '24 hours'
@@ -67,13 +70,16 @@ WITH who AS MATERIALIZED (
     SELECT quarter, sum(n) AS n, CASE WHEN quarter = quarter_of($9::timestamptz) THEN 0 ELSE sum(n) END AS known
     FROM (
         SELECT f.bucket AS quarter, f.calls AS n
-        FROM near_hours h JOIN present_sums f ON f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.minutes = 15
-                                                 AND f.bucket >= h.hour AND f.bucket < h.hour + interval '1 hour'
+        FROM near_hours h CROSS JOIN LATERAL (
+            SELECT f.bucket, f.calls FROM present_sums f
+            WHERE f.kind = (SELECT kind FROM who) AND f.subject = (SELECT subject FROM who) AND f.minutes = 15
+              AND f.bucket >= h.hour AND f.bucket < h.hour + interval '1 hour'
+              AND ($1::uuid IS NULL OR f.company_id = $1::uuid)
+              AND ($2::uuid IS NULL OR f.company_id = $2::uuid)
+              AND ($5::text IS NULL OR f.outcome = $5::text)
+              AND ($6::smallint IS NULL OR f.status = $6::smallint)
+            OFFSET 0) f
         WHERE (SELECT kind FROM who) <= 1
-          AND ($1::uuid IS NULL OR f.company_id = $1::uuid)
-          AND ($2::uuid IS NULL OR f.company_id = $2::uuid)
-          AND ($5::text IS NULL OR f.outcome = $5::text)
-          AND ($6::smallint IS NULL OR f.status = $6::smallint)
         UNION ALL
         SELECT c.quarter, c.n
         FROM near_hours h JOIN changes c ON c.quarter >= h.hour AND c.quarter < h.hour + interval '1 hour'

@@ -1,6 +1,7 @@
 -- $1 and $2 the stretch of time [from, until), whole UTC days (NULL: without end), $3 most differences
 -- Recounts the calls that began then and says what differs from what is kept; no row: all is well. One statement, so one snapshot: right while reports come
--- in. Three comparisons: calls with call_figures and its changes; call_figures with the sums; its histograms with those of days. Sums of doubles may differ in
+-- in. Three comparisons: calls with call_figures and its changes; call_figures with the sums; its histograms with those of days. Of the sums only the finest
+-- are recounted from call_figures, each coarser one from those below it that are kept: when no step differs, none of all does. Sums of doubles may differ in
 -- their last digits, for they depend on the order. What deleted companies left behind is no longer counted, but still in the sums of what is kept.
 WITH bounds AS MATERIALIZED (
     SELECT coalesce($1::timestamptz, '-infinity') AS begins, coalesce($2::timestamptz, 'infinity') AS ends
@@ -22,7 +23,7 @@ WITH bounds AS MATERIALIZED (
            sum(measured) AS measured, sum(duration_ms) AS duration_ms, sum(turns) AS turns, count(avg_eou_latency) AS eou_calls,
            coalesce(sum(avg_eou_latency), 0) AS eou_sum, sum(interruption_rate) AS interruption_sum, sum(cost_stt) AS cost_stt, sum(cost_llm) AS cost_llm,
            sum(cost_tts) AS cost_tts, sum(cost_livekit) AS cost_livekit
-    FROM counted_calls WHERE started_at >= coalesce($1::timestamptz, '-infinity') AND started_at < coalesce($2::timestamptz, 'infinity')
+    FROM counted_calls_between(coalesce($1::timestamptz, '-infinity'), coalesce($2::timestamptz, 'infinity'))
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ), counted AS (
     SELECT quarter, company_id, campaign_id, skillbase_id, skillbase_version, status, outcome, sum(n) AS calls, sum(measured) AS measured,
@@ -31,24 +32,52 @@ WITH bounds AS MATERIALIZED (
     FROM counted_slots GROUP BY 1, 2, 3, 4, 5, 6, 7
 ), folded AS MATERIALIZED (
     SELECT * FROM call_figures WHERE quarter >= (SELECT begins FROM bounds) AND quarter < (SELECT ends FROM bounds)
-), summed AS (
-    SELECT s.kind, s.subject, s.minutes, s.bucket, f.status, f.outcome, s.owner AS company_id, sum(calls) AS calls,
-           sum(measured) AS measured, sum(duration_ms) AS duration_ms, sum(turns) AS turns, sum(eou_calls) AS eou_calls, sum(eou_sum) AS eou_sum,
-           sum(interruption_sum) AS interruption_sum, sum(cost_stt) AS cost_stt, sum(cost_llm) AS cost_llm, sum(cost_tts) AS cost_tts, sum(cost_livekit) AS cost_livekit
-    FROM folded f CROSS JOIN LATERAL buckets_of(f.company_id, f.campaign_id, f.skillbase_id, f.quarter) s
-    GROUP BY 1, 2, 3, 4, 5, 6, 7
-), kept_sums AS (
+), kept_sums AS MATERIALIZED (
     SELECT * FROM call_figure_sums WHERE bucket >= (SELECT begins FROM bounds) AND bucket < (SELECT ends FROM bounds)
+), summed AS (
+    SELECT 1::smallint AS kind, company_id AS subject, 15::smallint AS minutes, quarter AS bucket, status, outcome, company_id,
+           sum(calls) AS calls, sum(measured) AS measured, sum(duration_ms) AS duration_ms, sum(turns) AS turns, sum(eou_calls) AS eou_calls,
+           sum(eou_sum) AS eou_sum, sum(interruption_sum) AS interruption_sum, sum(cost_stt) AS cost_stt, sum(cost_llm) AS cost_llm, sum(cost_tts) AS cost_tts, sum(cost_livekit) AS cost_livekit
+    FROM folded GROUP BY company_id, quarter, status, outcome
+    UNION ALL
+    SELECT 0::smallint, '00000000-0000-0000-0000-000000000000', 15::smallint, bucket, status, outcome, '00000000-0000-0000-0000-000000000000',
+           sum(calls) AS calls, sum(measured) AS measured, sum(duration_ms) AS duration_ms, sum(turns) AS turns, sum(eou_calls) AS eou_calls,
+           sum(eou_sum) AS eou_sum, sum(interruption_sum) AS interruption_sum, sum(cost_stt) AS cost_stt, sum(cost_llm) AS cost_llm, sum(cost_tts) AS cost_tts, sum(cost_livekit) AS cost_livekit
+    FROM kept_sums WHERE kind = 1 AND minutes = 15 GROUP BY bucket, status, outcome
+    UNION ALL
+    SELECT kind, subject, 60::smallint, date_bin('1 hour', bucket, '2000-01-01 00:00:00+00'), status, outcome, company_id,
+           sum(calls) AS calls, sum(measured) AS measured, sum(duration_ms) AS duration_ms, sum(turns) AS turns, sum(eou_calls) AS eou_calls,
+           sum(eou_sum) AS eou_sum, sum(interruption_sum) AS interruption_sum, sum(cost_stt) AS cost_stt, sum(cost_llm) AS cost_llm, sum(cost_tts) AS cost_tts, sum(cost_livekit) AS cost_livekit
+    FROM kept_sums WHERE kind <= 1 AND minutes = 15 GROUP BY 1, 2, 4, 5, 6, 7
+    UNION ALL
+    SELECT s.kind, s.subject, 60::smallint, f.hour, f.status, f.outcome, s.owner,
+           sum(f.calls) AS calls, sum(f.measured) AS measured, sum(f.duration_ms) AS duration_ms, sum(f.turns) AS turns, sum(f.eou_calls) AS eou_calls,
+           sum(f.eou_sum) AS eou_sum, sum(f.interruption_sum) AS interruption_sum, sum(f.cost_stt) AS cost_stt, sum(f.cost_llm) AS cost_llm, sum(f.cost_tts) AS cost_tts, sum(f.cost_livekit) AS cost_livekit
+    FROM (SELECT company_id, campaign_id, skillbase_id, date_bin('1 hour', quarter, '2000-01-01 00:00:00+00') AS hour, status, outcome,
+                 sum(calls) AS calls, sum(measured) AS measured, sum(duration_ms) AS duration_ms, sum(turns) AS turns, sum(eou_calls) AS eou_calls,
+                 sum(eou_sum) AS eou_sum, sum(interruption_sum) AS interruption_sum, sum(cost_stt) AS cost_stt, sum(cost_llm) AS cost_llm, sum(cost_tts) AS cost_tts, sum(cost_livekit) AS cost_livekit
+          FROM folded GROUP BY 1, 2, 3, 4, 5, 6) f
+    CROSS JOIN LATERAL subjects_of(f.company_id, f.campaign_id, f.skillbase_id) s
+    WHERE s.kind > 1 GROUP BY 1, 2, 4, 5, 6, 7
+    UNION ALL
+    SELECT kind, subject, 1440::smallint, date_bin('24 hours', bucket, '2000-01-01 00:00:00+00'), status, outcome, company_id,
+           sum(calls) AS calls, sum(measured) AS measured, sum(duration_ms) AS duration_ms, sum(turns) AS turns, sum(eou_calls) AS eou_calls,
+           sum(eou_sum) AS eou_sum, sum(interruption_sum) AS interruption_sum, sum(cost_stt) AS cost_stt, sum(cost_llm) AS cost_llm, sum(cost_tts) AS cost_tts, sum(cost_livekit) AS cost_livekit
+    FROM kept_sums WHERE minutes = 60 GROUP BY 1, 2, 4, 5, 6, 7
+), latency_slots AS MATERIALIZED (
+    SELECT l.kind, l.subject, l.day, l.status, l.outcome, u.slot, u.n FROM call_latencies l CROSS JOIN LATERAL unnest(l.slots, l.counts) AS u(slot, n)
+    WHERE u.n <> 0 AND l.day >= (SELECT begins FROM bounds) AND l.day < (SELECT ends FROM bounds)
 ), day_slots AS (
-    SELECT s.kind, s.subject, f.day, a.status, a.outcome, f.slot, sum(f.n) AS n
+    SELECT s.kind, s.subject, f.day, f.status, f.outcome, f.slot, sum(f.n) AS n
     FROM (SELECT f.company_id, f.campaign_id, f.skillbase_id, date_trunc('day', f.quarter, 'UTC') AS day, f.status, f.outcome, u.slot, sum(u.n) AS n
           FROM folded f CROSS JOIN LATERAL unnest(f.slots, f.counts) AS u(slot, n) GROUP BY 1, 2, 3, 4, 5, 6, 7) f
     CROSS JOIN LATERAL subjects_of(f.company_id, f.campaign_id, f.skillbase_id) s
-    CROSS JOIN LATERAL (VALUES (f.status, f.outcome), (0::smallint, '')) a(status, outcome)
-    GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(f.n) <> 0
-), latency_slots AS (
-    SELECT l.kind, l.subject, l.day, l.status, l.outcome, u.slot, u.n FROM call_latencies l CROSS JOIN LATERAL unnest(l.slots, l.counts) AS u(slot, n)
-    WHERE u.n <> 0 AND l.day >= (SELECT begins FROM bounds) AND l.day < (SELECT ends FROM bounds)
+    WHERE s.kind > 0 GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(f.n) <> 0
+    UNION ALL
+    SELECT 0::smallint, '00000000-0000-0000-0000-000000000000', day, status, outcome, slot, sum(n) FROM latency_slots WHERE kind = 1 AND status <> 0
+    GROUP BY day, status, outcome, slot HAVING sum(n) <> 0
+    UNION ALL
+    SELECT kind, subject, day, 0::smallint, '', slot, sum(n) FROM latency_slots WHERE status <> 0 GROUP BY kind, subject, day, slot HAVING sum(n) <> 0
 )
 SELECT what, which, kept, counted FROM (
     SELECT 'figures' AS what, concat_ws(' ', quarter AT TIME ZONE 'UTC', company_id, campaign_id, skillbase_id, skillbase_version, status, outcome) AS which,

@@ -22,7 +22,7 @@ struct call_list {
     int64_t total, error_count;
     char *errors[CALL_LIST_ERRORS_LISTED];
     size_t errors_listed;
-    struct buf json, *out;
+    struct buf json, sealed, *out;
     char last_zone[64]; /* checked last: most lists have few */
     struct err err;     /* of the file as a whole */
 };
@@ -35,6 +35,7 @@ struct call_list *call_list_new(const struct call_list_options *options)
         return NULL;
     list->options = *options;
     buf_init(&list->json, 16 * LIST_ROW_LIMIT_BYTES); /* all of it may be escapes */
+    buf_init(&list->sealed, 32 * LIST_ROW_LIMIT_BYTES);
     list->arena = arena_new(HEADER_BYTES);
     if (!list->arena) {
         free(list);
@@ -50,6 +51,7 @@ void call_list_free(struct call_list *list)
     arena_free(list->arena);
     free(list->column_names);
     buf_done(&list->json);
+    buf_done(&list->sealed);
     for (size_t i = 0; i < list->errors_listed; i++)
         free(list->errors[i]);
     if (list->options.free_context)
@@ -150,7 +152,14 @@ static void put_original(struct call_list *list, const struct list_row *row)
         buf_put_json_string(&list->json, cell);
     }
     buf_put_char(&list->json, ']');
-    put_copy_text(list->out, buf_str(&list->json));
+    buf_reset(&list->sealed);
+    if (!list->options.seal_original)
+        put_copy_text(list->out, buf_str(&list->json));
+    else if (list->options.seal_original(list->options.context, row->number, buf_str(&list->json),
+                                         &list->sealed))
+        put_copy_text(list->out, buf_str(&list->sealed));
+    else
+        list->out->failed = true;
 }
 
 /* Counts and lists it, and keeps it with what it was. Always true, that is: a bad row never stops
@@ -255,6 +264,19 @@ struct contact {
     int64_t priority;
 };
 
+/* The row's contact_data, which are in list->json. */
+static void put_data(struct call_list *list, const char *e164)
+{
+    buf_reset(&list->sealed);
+    if (!list->options.seal_contact)
+        put_copy_text(list->out, buf_str(&list->json));
+    else if (list->options.seal_contact(list->options.context, e164, buf_str(&list->json),
+                                        &list->sealed))
+        put_copy_text(list->out, buf_str(&list->sealed));
+    else
+        list->out->failed = true;
+}
+
 static void put_contact(struct call_list *list, const struct list_row *row,
                         const struct contact *contact, const char *e164)
 {
@@ -275,7 +297,7 @@ static void put_contact(struct call_list *list, const struct list_row *row,
     buf_put_char(out, '\t');
     put_cell(out, contact->timezone);
     buf_put_char(out, '\t');
-    put_copy_text(out, buf_str(&list->json));
+    put_data(list, e164);
     buf_put_char(out, '\t');
     put_cell(out,
              str_equal_cstr(contact->phone_cell, e164) ? (struct str){0} : contact->phone_cell);

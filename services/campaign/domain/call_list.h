@@ -34,6 +34,10 @@ struct call_list_options {
     /* To E.164. `text` is trimmed, valid UTF-8 and not empty. */
     bool (*normalise_phone)(void *context, struct str text, struct phone_answer *ret_answer);
     bool (*is_time_zone)(struct str name);
+    /* What a row's contact_data and a refused row's cells become before they go out: append to
+     * `out`, which is empty; false when memory is short. NULL: they stay as they are. */
+    bool (*seal_contact)(void *context, const char *e164, struct str json, struct buf *out);
+    bool (*seal_original)(void *context, int64_t row, struct str json, struct buf *out);
     uint64_t (*random)(void *context);
     void *context;
     void (*free_context)(void *context); /* with the list; may be NULL */

@@ -30,8 +30,9 @@ task_from_claim(struct rpc_call *call, const struct pg_result *rows, int row, st
     }
     task->attempt_number = (int32_t)pg_int64(rows, row, CLAIM_ATTEMPT_NUMBER);
     task->lease_expires_at = timestamp_from_column(arena, rows, row, CLAIM_LEASE_UNTIL);
-    if (arena_is_exhausted(arena) || !attach_struct(call, &task->base, FIELD_CONTACT_DATA,
-                                                    pg_str(rows, row, CLAIM_CONTACT_DATA), err))
+    if (arena_is_exhausted(arena) ||
+        !attach_contact_data(call, &task->base, FIELD_CONTACT_DATA, task->campaign_id,
+                             task->phone_number, pg_str(rows, row, CLAIM_CONTACT_DATA), err))
         return NULL;
     return task;
 }

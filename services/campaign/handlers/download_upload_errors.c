@@ -2,13 +2,16 @@
  * as it came, written as CSV in one cell. */
 #include "campaign.h"
 #include "campaign_sql.h"
+#include "contact_vault.h"
 #include "handlers/handlers.h"
 #include "uploads/rows.h"
 
 #include "service/csv_text.h"
 #include "service/export.h"
 
+#include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 struct error_export {
     struct rpc_call *call;
@@ -21,6 +24,11 @@ static void on_upload(void *context, const struct pg_outcome *outcome);
 static void put_params(void *context, struct pg_params *params);
 static bool put_rows(void *context, const struct pg_result *rows, struct buf *out, bool *ret_last,
                      struct err *err);
+
+/* Row, column; reason and content may hold numbers. */
+static const enum export_personal personal[] = {EXPORT_NOT_PERSONAL, EXPORT_NOT_PERSONAL,
+                                                EXPORT_TEXT, EXPORT_TEXT};
+static const struct export_columns columns = {personal, 4};
 
 static const struct export_source source = {put_params, put_rows, &sql_list_upload_errors};
 
@@ -101,17 +109,80 @@ static void put_rest(const struct error_export *export, struct buf *out)
     put_line(out, (const char *const[4]){"", "", reason, ""});
 }
 
+/* The cells of a JSON array as one line of CSV, as sql/list_upload_errors.sql writes them. */
+static bool put_content(struct str json, struct buf *out)
+{
+    json_t *cells = json_loadb(json.data, json.length, JSON_ALLOW_NUL, NULL), *value;
+    bool ok = json_is_array(cells);
+    size_t i;
+
+    json_array_foreach(cells, i, value)
+    {
+        struct str cell = {json_string_value(value), json_string_length(value)};
+        bool quotes = false;
+
+        for (size_t k = 0; k < cell.length && !quotes; k++)
+            quotes = cell.data[k] && strchr("\",;\t\r\n", cell.data[k]);
+        if (i)
+            buf_put_char(out, ',');
+        if (quotes)
+            buf_put_char(out, '"');
+        for (size_t k = 0; k < cell.length; k++) {
+            if (cell.data[k] == '"')
+                buf_put_char(out, '"');
+            buf_put_char(out, cell.data[k]);
+        }
+        if (quotes)
+            buf_put_char(out, '"');
+    }
+    json_decref(cells);
+    return ok;
+}
+
+/* A row whose content is encrypted. */
+static bool put_sealed_row(const struct error_export *export, int64_t row, struct pg_array cells,
+                           struct str stored, struct buf *out, struct err *err)
+{
+    const struct campaign_service *service = rpc_call_context(export->call);
+    struct vault_place place;
+    struct uuid upload;
+    struct buf plain, content;
+    struct str cell;
+    bool is_first = true;
+
+    buf_init(&plain, 0);
+    buf_init(&content, 0);
+    uuid_parse(str_from(export->request->id), &upload);
+    upload_content_place(&place, &upload, row);
+    bool ok = vault_open_text(service->vault, &place, stored, &plain, err) &&
+              (put_content(buf_str(&plain), &content) ||
+               err_set(err, ERR_INTERNAL, "DATA_DAMAGED", "a rejected row cannot be read"));
+
+    for (size_t i = 0; ok && i < columns.count && pg_array_next(&cells, &cell); i++)
+        export_put_cell(out, export->call, personal[i],
+                        i == columns.count - 1 ? buf_str(&content) : cell, &is_first);
+    csv_put_line_end(out);
+    buf_done(&content);
+    buf_done(&plain);
+    return ok;
+}
+
 static bool put_rows(void *context, const struct pg_result *rows, struct buf *out, bool *ret_last,
                      struct err *err)
 {
-    enum { COLUMN_ROW_NUMBER, COLUMN_CELLS };
+    enum { COLUMN_ROW_NUMBER, COLUMN_CELLS, COLUMN_STORED };
     struct error_export *export = context;
     int count = pg_rows(rows);
 
-    (void)err;
     *ret_last = count == 0;
-    for (int i = 0; i < count; i++)
-        export_put_line(out, rows, i, COLUMN_CELLS);
+    for (int i = 0; i < count; i++) {
+        if (pg_is_null(rows, i, COLUMN_STORED))
+            export_put_line(out, export->call, &columns, rows, i, COLUMN_CELLS);
+        else if (!put_sealed_row(export, pg_int64(rows, i, COLUMN_ROW_NUMBER),
+                                 pg_text_array(rows, i, COLUMN_CELLS),
+                                 pg_str(rows, i, COLUMN_STORED), out, err))
+            return false;
+    }
     if (count)
         export->row = pg_int64(rows, count - 1, COLUMN_ROW_NUMBER);
     else

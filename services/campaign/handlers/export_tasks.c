@@ -1,9 +1,12 @@
 #include "campaign.h"
 #include "campaign_sql.h"
+#include "contact_vault.h"
 #include "handlers/handlers.h"
 
 #include "service/csv_text.h"
 #include "service/export.h"
+
+#include <jansson.h>
 
 /* The task's own columns, as sql/export_tasks.sql gives them. */
 static const char *const names[] = {
@@ -24,6 +27,13 @@ static const char *const names[] = {
     "updated_at",
 };
 #define NAMES (sizeof(names) / sizeof(names[0]))
+#define PHONE_NAME 1
+/* Of one row's contact_data. */
+#define ROW_ARENA_BYTES ((size_t)16 * 1024 * 1024)
+/* As the fields of CallTask; the uploaded columns after them are text. */
+static const enum export_personal personal[NAMES] = {
+    [PHONE_NAME] = EXPORT_PHONE, [2] = EXPORT_TEXT, [9] = EXPORT_TEXT, [12] = EXPORT_PHONE};
+static const struct export_columns columns = {personal, NAMES};
 
 struct task_export {
     struct rpc_call *call;
@@ -103,10 +113,10 @@ static void on_header(void *context, const struct pg_outcome *outcome)
         fail_not_found(call, "campaign", export->request->campaign_id);
         return;
     }
-    struct pg_array columns = pg_text_array(outcome->result, 0, 0);
+    struct pg_array given = pg_text_array(outcome->result, 0, 0);
 
-    export->columns = ARENA_ARRAY(arena, const char *, (size_t)columns.left + 1);
-    while (export->columns && pg_array_next(&columns, &name))
+    export->columns = ARENA_ARRAY(arena, const char *, (size_t)given.left + 1);
+    while (export->columns && pg_array_next(&given, &name))
         export->columns[export->column_count++] = arena_strndup(arena, name.data, name.length);
     if (arena_is_exhausted(arena)) {
         fail_memory(call);
@@ -142,17 +152,53 @@ static void put_params(void *context, struct pg_params *params)
     pg_param_text_array(params, export->columns, export->column_count);
 }
 
+/* A row whose contact_data are encrypted: its own cells, then the data's under the same names. */
+static bool put_sealed_row(const struct task_export *export, struct pg_array cells,
+                           struct str stored, struct buf *out, struct err *err)
+{
+    const struct campaign_service *service = rpc_call_context(export->call);
+    struct arena *arena = arena_new(ROW_ARENA_BYTES);
+    struct str cell, json = {NULL, 0};
+    struct uuid campaign;
+    bool is_first = true;
+
+    uuid_parse(str_from(export->request->campaign_id), &campaign);
+    for (size_t i = 0; i < NAMES && pg_array_next(&cells, &cell); i++) {
+        if (i == PHONE_NAME && arena)
+            json = contact_data_open(service->vault, &campaign, cell, stored, arena, err);
+        export_put_cell(out, export->call, personal[i], cell, &is_first);
+    }
+    json_t *data = json.data ? json_loadb(json.data, json.length, 0, NULL) : NULL;
+    bool ok =
+        data || err_is_set(err) || err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
+
+    for (size_t i = 0; data && i < export->column_count; i++) {
+        const json_t *value = json_object_get(data, export->columns[i]);
+
+        cell = (struct str){json_string_value(value), json_string_length(value)};
+        export_put_cell(out, export->call, EXPORT_TEXT, cell, &is_first);
+    }
+    csv_put_line_end(out);
+    json_decref(data);
+    arena_free(arena);
+    return ok && !err_is_set(err);
+}
+
 static bool put_rows(void *context, const struct pg_result *rows, struct buf *out, bool *ret_last,
                      struct err *err)
 {
-    enum { COLUMN_RANK, COLUMN_ID, COLUMN_CELLS };
+    enum { COLUMN_RANK, COLUMN_ID, COLUMN_CELLS, COLUMN_STORED };
     struct task_export *export = context;
     int count = pg_rows(rows);
 
-    (void)err;
     *ret_last = count == 0;
-    for (int i = 0; i < count; i++)
-        export_put_line(out, rows, i, COLUMN_CELLS);
+    for (int i = 0; i < count; i++) {
+        if (pg_is_null(rows, i, COLUMN_STORED))
+            export_put_line(out, export->call, &columns, rows, i, COLUMN_CELLS);
+        else if (!put_sealed_row(export, pg_text_array(rows, i, COLUMN_CELLS),
+                                 pg_str(rows, i, COLUMN_STORED), out, err))
+            return false;
+    }
     if (count) {
         export->continues = true;
         export->priority = pg_int64(rows, count - 1, COLUMN_RANK);

@@ -24,6 +24,7 @@ void simulate_campaign(struct rpc_call *call, const void *request);
 
 void list_suppressions(struct rpc_call *call, const void *request);
 void create_suppression(struct rpc_call *call, const void *request);
+void erase_contact(struct rpc_call *call, const void *request);
 void get_suppression(struct rpc_call *call, const void *request);
 void delete_suppression(struct rpc_call *call, const void *request);
 

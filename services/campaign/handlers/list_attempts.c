@@ -23,21 +23,10 @@ enum attempt_column {
     COLUMN_TOTAL,
 };
 
-/* "attempts/<task id>". NULL: arena exhausted. */
-static char *scope_of(struct arena *arena, const Dialplane__V1__ListAttemptsRequest *request)
-{
-    char id_text[UUID_TEXT_SIZE] = "";
-    struct uuid id;
-
-    if (uuid_parse(str_from(request->id), &id))
-        uuid_format(&id, id_text); /* either case is the same task */
-    return arena_printf(arena, ATTEMPTS_SCOPE "%s", id_text);
-}
-
 void check_list_attempts(const void *request_, struct violations *violations)
 {
     const Dialplane__V1__ListAttemptsRequest *request = request_;
-    char *scope = scope_of(violations->arena, request);
+    char *scope = page_scope(violations->arena, ATTEMPTS_SCOPE, request->id);
 
     if (scope)
         page_check_token(scope, request->page_token, violations);
@@ -51,20 +40,19 @@ void list_attempts(struct rpc_call *call, const void *request_)
     struct campaign_service *service = rpc_call_context(call);
     struct arena *arena = rpc_call_arena(call);
     struct pg_params params = {.arena = arena};
-    struct page_key after = {0};
-    char *scope = scope_of(arena, request);
-    bool continues = request->page_token && *request->page_token;
+    struct page_start start;
+    char *scope = page_scope(arena, ATTEMPTS_SCOPE, request->id);
 
     if (!rpc_apply_defaults(service->schema, &request->base, arena) || !scope ||
-        (continues && !page_token_read(arena, scope, request->page_token, &after))) {
-        fail_memory(call); /* the token itself was checked */
+        !page_open(arena, scope, request->page_token, &start)) {
+        fail_memory(call);
         return;
     }
     param_scope(&params, call);
     pg_param_text(&params, request->campaign_id);
     pg_param_text(&params, request->id);
-    if (continues)
-        pg_param_int64(&params, after.number);
+    if (start.continues)
+        pg_param_int64(&params, start.after.number);
     else
         pg_param_null(&params);
     pg_param_int64(&params, request->limit);
@@ -159,7 +147,7 @@ static void on_listed(void *context, const struct pg_outcome *outcome)
         response.items[response.n_items++] = attempt_from_row(arena, rows, i);
     if (found > shown) {
         struct page_key last = {.number = pg_int64(rows, shown - 1, COLUMN_FENCE)};
-        char *scope = scope_of(arena, request);
+        char *scope = page_scope(arena, ATTEMPTS_SCOPE, request->id);
 
         response._next_page_token_case =
             DIALPLANE__V1__LIST_ATTEMPTS_RESPONSE___NEXT_PAGE_TOKEN_NEXT_PAGE_TOKEN;

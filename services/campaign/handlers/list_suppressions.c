@@ -8,21 +8,10 @@
 
 enum { COLUMN_TOTAL = SUPPRESSION_COLUMNS };
 
-/* "suppressions/<company id>". NULL: arena exhausted. */
-static char *scope_of(struct arena *arena, const Dialplane__V1__ListSuppressionsRequest *request)
-{
-    char id_text[UUID_TEXT_SIZE] = "";
-    struct uuid id;
-
-    if (uuid_parse(str_from(request->company_id), &id))
-        uuid_format(&id, id_text); /* either case is the same company */
-    return arena_printf(arena, SUPPRESSIONS_SCOPE "%s", id_text);
-}
-
 void check_list_suppressions(const void *request_, struct violations *violations)
 {
     const Dialplane__V1__ListSuppressionsRequest *request = request_;
-    char *scope = scope_of(violations->arena, request);
+    char *scope = page_scope(violations->arena, SUPPRESSIONS_SCOPE, request->company_id);
 
     if (scope)
         page_check(scope, request->skip, request->page_token, violations);
@@ -36,14 +25,13 @@ void list_suppressions(struct rpc_call *call, const void *request_)
     struct campaign_service *service = rpc_call_context(call);
     struct arena *arena = rpc_call_arena(call);
     struct pg_params params = {.arena = arena};
-    struct page_key after = {0};
+    struct page_start start;
     char number[PHONE_TEXT_SIZE];
-    char *scope = scope_of(arena, request);
-    bool continues = request->page_token && *request->page_token;
+    char *scope = page_scope(arena, SUPPRESSIONS_SCOPE, request->company_id);
 
     if (!rpc_apply_defaults(service->schema, &request->base, arena) || !scope ||
-        (continues && !page_token_read(arena, scope, request->page_token, &after))) {
-        fail_memory(call); /* the token itself was checked */
+        !page_open(arena, scope, request->page_token, &start)) {
+        fail_memory(call);
         return;
     }
     bool has_number = request->_phone_number_case && *request->phone_number;
@@ -57,13 +45,7 @@ void list_suppressions(struct rpc_call *call, const void *request_)
     pg_param_text(&params, request->company_id);
     pg_param_text(&params, has_number ? number : NULL);
     pg_param_text(&params, request->_source_case ? suppression_source_word(request->source) : NULL);
-    if (continues) {
-        pg_param_time_us(&params, after.time_us);
-        pg_param_uuid(&params, &after.id);
-    } else {
-        pg_param_null(&params);
-        pg_param_null(&params);
-    }
+    param_page(&params, &start);
     pg_param_int64(&params, request->skip);
     pg_param_int64(&params, request->limit);
     rpc_call_set_state(call, request);
@@ -95,13 +77,13 @@ static void on_listed(void *context, const struct pg_outcome *outcome)
     for (int i = 0; response.items && i < shown; i++)
         response.items[response.n_items++] = suppression_from_row(arena, rows, i);
     if (found > shown) {
-        struct page_key last = {.time_us = pg_time_us(rows, shown - 1, SUPPRESSION_CREATED_AT),
-                                .id = pg_uuid(rows, shown - 1, SUPPRESSION_ID)};
-        char *scope = scope_of(arena, request);
+        char *scope = page_scope(arena, SUPPRESSIONS_SCOPE, request->company_id);
 
         response._next_page_token_case =
             DIALPLANE__V1__LIST_SUPPRESSIONS_RESPONSE___NEXT_PAGE_TOKEN_NEXT_PAGE_TOKEN;
-        response.next_page_token = scope ? page_token_make(arena, scope, &last) : NULL;
+        response.next_page_token = scope ? page_token_after(arena, scope, rows, shown - 1,
+                                                            SUPPRESSION_CREATED_AT, SUPPRESSION_ID)
+                                         : NULL;
     }
     if (arena_is_exhausted(arena))
         fail_memory(call);

@@ -10,21 +10,10 @@
 
 enum { COLUMN_TOTAL = TASK_COLUMNS };
 
-/* "tasks/<campaign id>". NULL: arena exhausted. */
-static char *scope_of(struct arena *arena, const Dialplane__V1__ListTasksRequest *request)
-{
-    char id_text[UUID_TEXT_SIZE] = "";
-    struct uuid id;
-
-    if (uuid_parse(str_from(request->campaign_id), &id))
-        uuid_format(&id, id_text); /* either case is the same campaign */
-    return arena_printf(arena, TASKS_SCOPE "%s", id_text);
-}
-
 void check_list_tasks(const void *request_, struct violations *violations)
 {
     const Dialplane__V1__ListTasksRequest *request = request_;
-    char *scope = scope_of(violations->arena, request);
+    char *scope = page_scope(violations->arena, TASKS_SCOPE, request->campaign_id);
 
     if (scope)
         page_check(scope, request->skip, request->page_token, violations);
@@ -38,17 +27,12 @@ void list_tasks(struct rpc_call *call, const void *request_)
     struct campaign_service *service = rpc_call_context(call);
     struct arena *arena = rpc_call_arena(call);
     struct pg_params params = {.arena = arena};
-    struct page_key after = {0};
-    char *scope = scope_of(arena, request);
+    struct page_start start;
+    char *scope = page_scope(arena, TASKS_SCOPE, request->campaign_id);
 
-    if (!rpc_apply_defaults(service->schema, &request->base, arena) || !scope) {
+    if (!rpc_apply_defaults(service->schema, &request->base, arena) || !scope ||
+        !page_open(arena, scope, request->page_token, &start)) {
         fail_memory(call);
-        return;
-    }
-    bool continues = request->page_token && *request->page_token;
-
-    if (continues && !page_token_read(arena, scope, request->page_token, &after)) {
-        fail_memory(call); /* the token itself was checked */
         return;
     }
     param_scope(&params, call);
@@ -58,9 +42,9 @@ void list_tasks(struct rpc_call *call, const void *request_)
     pg_param_text(&params, request->_phone_number_case && *request->phone_number
                                ? request->phone_number
                                : NULL);
-    if (continues) {
-        pg_param_int64(&params, after.number);
-        pg_param_uuid(&params, &after.id);
+    if (start.continues) {
+        pg_param_int64(&params, start.after.number);
+        pg_param_uuid(&params, &start.after.id);
     } else {
         pg_param_null(&params);
         pg_param_null(&params);
@@ -75,7 +59,8 @@ static char *next_page_token(struct rpc_call *call, const Dialplane__V1__CallTas
 {
     struct arena *arena = rpc_call_arena(call);
     struct page_key last = {.number = task->priority};
-    char *scope = scope_of(arena, rpc_call_state(call));
+    const Dialplane__V1__ListTasksRequest *request = rpc_call_state(call);
+    char *scope = page_scope(arena, TASKS_SCOPE, request->campaign_id);
 
     if (!scope || !uuid_parse(str_from(task->id), &last.id))
         return NULL;

@@ -7,21 +7,10 @@
 
 enum { COLUMN_TOTAL = UPLOAD_COLUMNS };
 
-/* "uploads/<campaign id>". NULL: arena exhausted. */
-static char *scope_of(struct arena *arena, const Dialplane__V1__ListUploadsRequest *request)
-{
-    char id_text[UUID_TEXT_SIZE] = "";
-    struct uuid id;
-
-    if (uuid_parse(str_from(request->campaign_id), &id))
-        uuid_format(&id, id_text); /* either case is the same campaign */
-    return arena_printf(arena, UPLOADS_SCOPE "%s", id_text);
-}
-
 void check_list_uploads(const void *request_, struct violations *violations)
 {
     const Dialplane__V1__ListUploadsRequest *request = request_;
-    char *scope = scope_of(violations->arena, request);
+    char *scope = page_scope(violations->arena, UPLOADS_SCOPE, request->campaign_id);
 
     if (scope)
         page_check(scope, request->skip, request->page_token, violations);
@@ -35,25 +24,18 @@ void list_uploads(struct rpc_call *call, const void *request_)
     struct campaign_service *service = rpc_call_context(call);
     struct arena *arena = rpc_call_arena(call);
     struct pg_params params = {.arena = arena};
-    struct page_key after = {0};
-    char *scope = scope_of(arena, request);
-    bool continues = request->page_token && *request->page_token;
+    struct page_start start;
+    char *scope = page_scope(arena, UPLOADS_SCOPE, request->campaign_id);
 
     if (!rpc_apply_defaults(service->schema, &request->base, arena) || !scope ||
-        (continues && !page_token_read(arena, scope, request->page_token, &after))) {
-        fail_memory(call); /* the token itself was checked */
+        !page_open(arena, scope, request->page_token, &start)) {
+        fail_memory(call);
         return;
     }
     param_scope(&params, call);
     pg_param_text(&params, request->campaign_id);
     pg_param_text(&params, request->_state_case ? upload_state_word(request->state) : NULL);
-    if (continues) {
-        pg_param_time_us(&params, after.time_us);
-        pg_param_uuid(&params, &after.id);
-    } else {
-        pg_param_null(&params);
-        pg_param_null(&params);
-    }
+    param_page(&params, &start);
     pg_param_int64(&params, request->skip);
     pg_param_int64(&params, request->limit);
     rpc_call_set_state(call, request);
@@ -84,13 +66,13 @@ static void on_listed(void *context, const struct pg_outcome *outcome)
     for (int i = 0; response.items && i < shown; i++)
         response.items[response.n_items++] = upload_from_row(arena, rows, i);
     if (found > shown) {
-        struct page_key last = {.time_us = pg_time_us(rows, shown - 1, UPLOAD_CREATED_AT),
-                                .id = pg_uuid(rows, shown - 1, UPLOAD_ID)};
-        char *scope = scope_of(arena, request);
+        char *scope = page_scope(arena, UPLOADS_SCOPE, request->campaign_id);
 
         response._next_page_token_case =
             DIALPLANE__V1__LIST_UPLOADS_RESPONSE___NEXT_PAGE_TOKEN_NEXT_PAGE_TOKEN;
-        response.next_page_token = scope ? page_token_make(arena, scope, &last) : NULL;
+        response.next_page_token =
+            scope ? page_token_after(arena, scope, rows, shown - 1, UPLOAD_CREATED_AT, UPLOAD_ID)
+                  : NULL;
     }
     if (arena_is_exhausted(arena))
         fail_memory(call);

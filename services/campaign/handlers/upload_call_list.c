@@ -267,6 +267,8 @@ static bool go(struct upload *upload, const char *region)
             err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
     } else {
         how_read(request, upload->service, region, &upload->how);
+        upload->how.options.campaign_id = request->campaign_id;
+        upload->how.options.upload_id = upload->id;
         upload->intake = intake_open(upload->service, &upload->how.options, &owner, &intake_handler,
                                      upload, upload->arena, &err);
     }

@@ -1,6 +1,7 @@
 #include "uploads/deposit.h"
 
 #include "campaign_sql.h"
+#include "contact_vault.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,13 +110,26 @@ static bool begin_statement(struct deposit *deposit, struct pg_params *params)
 
 static void put_chunk(struct deposit *deposit)
 {
+    const struct vault *vault = deposit->service->vault;
     struct pg_params params;
+    struct vault_place place;
+    struct uuid upload;
+    struct buf sealed;
 
     if (!begin_statement(deposit, &params))
         return;
     pg_param_text(&params, deposit->upload_id);
-    pg_param_int64(&params, deposit->number++);
-    pg_param_bytes(&params, buf_str(&deposit->chunk));
+    pg_param_int64(&params, deposit->number);
+    if (vault_seals(vault) && uuid_parse(str_from(deposit->upload_id), &upload)) {
+        buf_init(&sealed, 5 * CHUNK_BYTES);
+        upload_chunk_place(&place, &upload, deposit->number);
+        params.failed |= !vault_seal(vault, &place, buf_str(&deposit->chunk), &sealed);
+        pg_param_bytes(&params, buf_str(&sealed));
+        buf_done(&sealed);
+    } else {
+        pg_param_bytes(&params, buf_str(&deposit->chunk));
+    }
+    deposit->number++;
     buf_reset(&deposit->chunk);
     pg_session_query(deposit->session, &sql_put_upload_chunk, &params, on_put, deposit);
 }

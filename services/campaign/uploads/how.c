@@ -28,6 +28,7 @@ void how_read(const request_message *request, const struct campaign_service *ser
         .sheet = request->_sheet_case && *request->sheet ? request->sheet : NULL,
         .is_gzip = request->_content_encoding_case && !strcmp(request->content_encoding, "gzip"),
         .mappings = ret_how->mappings,
+        .vault = service->vault,
     };
     for (size_t i = 0; i < request->n_column && i < HOW_MAPPINGS_MOST; i++)
         ret_how->mappings[options->mapping_count++] =

@@ -6,6 +6,7 @@
 
 #include "campaign_sql.h"
 #include "claims.h"
+#include "contact_vault.h"
 #include "uploads/how.h"
 #include "uploads/intake.h"
 #include "uploads/progress.h"
@@ -116,6 +117,28 @@ static void on_ready(void *context)
     pg_read(job->service->pool, &pg_service, &sql_get_upload_chunk, &params, on_chunk, job);
 }
 
+/* `number` has moved on to the next one already. */
+static void take_chunk(struct job *job, struct str stored)
+{
+    struct vault_place place;
+    struct uuid upload;
+    struct err err = {0};
+    struct buf data;
+
+    buf_init(&data, 0);
+    uuid_parse(str_from(job->upload_id), &upload);
+    upload_chunk_place(&place, &upload, job->number - 1);
+    bool ok = vault_open(job->service->vault, &place, stored, &data, &err);
+
+    if (ok)
+        job->figures.bytes += (int64_t)data.length;
+    ok = ok && (intake_put(job->intake, buf_str(&data)) ||
+                err_set(&err, ERR_UNAVAILABLE, NULL, "memory is short"));
+    buf_done(&data);
+    if (!ok && err_is_set(&err))
+        on_failed(job, &err);
+}
+
 static void on_chunk(void *context, const struct pg_outcome *outcome)
 {
     struct job *job = context;
@@ -127,11 +150,7 @@ static void on_chunk(void *context, const struct pg_outcome *outcome)
     } else if (pg_rows(outcome->result) == 0) {
         intake_end(job->intake);
     } else {
-        struct str data = pg_str(outcome->result, 0, 0);
-
-        job->figures.bytes += (int64_t)data.length;
-        if (!intake_put(job->intake, data))
-            fail_short(job);
+        take_chunk(job, pg_str(outcome->result, 0, 0));
     }
 }
 
@@ -199,6 +218,8 @@ static struct job *job_new(struct jobs *jobs, const struct pg_result *row)
     job->request = how_unpack(settings, job->arena);
     if (job->request)
         how_read(job->request, job->service, pg_text(row, 0, COLUMN_REGION, job->arena), &job->how);
+    job->how.options.campaign_id = job->campaign_id;
+    job->how.options.upload_id = job->upload_id;
     job->figures.state = "processing";
     job->progress = progress_start(job->service, job->upload_id, job->attempt, &job->figures);
     if (!job->request || !job->progress || arena_is_exhausted(job->arena)) {

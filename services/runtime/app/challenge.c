@@ -9,7 +9,7 @@ static const char *error_word(const struct err *err)
         return "invalid_token";
     if (err->code == ERR_PERMISSION_DENIED && strcmp(err->reason, "ROLE_NOT_ALLOWED") == 0)
         return "insufficient_scope";
-    if (err->code == ERR_INVALID_ARGUMENT && strcmp(err->reason, REASON_TOKEN_IN_URL) == 0)
+    if (err->code == ERR_INVALID_ARGUMENT && strcmp(err->reason, REASON_CREDENTIALS_IN_URL) == 0)
         return "invalid_request";
     return NULL;
 }

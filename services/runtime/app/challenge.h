@@ -11,12 +11,12 @@
 
 #define REASON_TOKEN_MISSING "TOKEN_MISSING"
 /* A token stood in the address, where logs and histories keep it: INVALID_ARGUMENT. */
-#define REASON_TOKEN_IN_URL "TOKEN_IN_URL"
+#define REASON_CREDENTIALS_IN_URL "CREDENTIALS_IN_URL"
 
 /* Bearer realm="dialplane", and unless no credentials were shown at all what was wrong with them:
  * error="invalid_token" (UNAUTHENTICATED), "insufficient_scope" (PERMISSION_DENIED by role) or
- * "invalid_request" (TOKEN_IN_URL), with the sentence as error_description. False: the error has
- * nothing to do with who is asking, and gets no challenge. */
+ * "invalid_request" (CREDENTIALS_IN_URL), with the sentence as error_description. False: the error
+ * has nothing to do with who is asking, and gets no challenge. */
 bool challenge_format(const struct err *err, char out[CHALLENGE_SIZE]);
 
 #endif

@@ -29,6 +29,7 @@ struct principal {
     const char *company_id; /* NULL: every company */
     bool is_platform;       /* works across companies */
     uint32_t roles;         /* bit 1 << enum Role of options.proto */
+    uint32_t grants;        /* enum auth_grant: what it may besides its roles */
     int64_t expires_us;     /* wall clock; 0: never. What it watches ends then */
     const char *key_prefix; /* "dpk_…" of the API key that was shown, or that made the ticket; NULL:
                                a token. No secret */
@@ -81,6 +82,16 @@ struct auth_key_source {
     void *context;
     void (*fetch)(void *context);
 };
+
+/* Words of the claim `grants`. */
+enum auth_grant {
+    AUTH_GRANT_PHONES = 1, /* sees phone numbers whole, as a viewer else does not */
+};
+
+/* False: phone numbers are masked in all that it is answered (see personal of options.proto). Only
+ * those who have no role but `viewer` and no grant are meant: whoever makes campaigns or calls
+ * works with the numbers. */
+bool auth_sees_phones(const struct principal *principal);
 
 struct auth_options {
     const char *key_set_path; /* a JWK set, or a single JWK; NULL: from `source` */
@@ -170,6 +181,8 @@ void auth_stats(const struct auth *auth, struct auth_stats *ret_stats);
 
 /* The role's bit by its word in tokens ("manager"); 0: there is no such role. */
 uint32_t auth_role_bit(struct str word);
+/* The grant's bit by its word in tokens ("phones"); 0: there is no such grant. */
+uint32_t auth_grant_bit(struct str word);
 /* "admin, manager" of a set of roles, for messages. */
 void auth_roles_text(uint32_t roles, char *out, size_t out_size);
 

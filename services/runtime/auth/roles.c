@@ -21,6 +21,17 @@ uint32_t auth_role_bit(struct str word)
     return 0;
 }
 
+uint32_t auth_grant_bit(struct str word)
+{
+    return str_equal_cstr(word, "phones") ? AUTH_GRANT_PHONES : 0;
+}
+
+bool auth_sees_phones(const struct principal *principal)
+{
+    return principal->roles != UINT32_C(1) << SCHEMA_ROLE_VIEWER ||
+           (principal->grants & AUTH_GRANT_PHONES);
+}
+
 void auth_roles_text(uint32_t set, char *out, size_t out_size)
 {
     size_t length = 0;

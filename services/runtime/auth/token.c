@@ -181,6 +181,28 @@ static bool read_roles(const json_t *claims, struct principal *principal, struct
            bad_claim(err, "it has no role: one of platform, admin, manager, viewer, agent");
 }
 
+/* "grants": ["phones"]. One that is not known is an error, as with roles. */
+static bool read_grants(const json_t *claims, struct principal *principal, struct err *err)
+{
+    const json_t *list = json_object_get(claims, "grants");
+    size_t index;
+    const json_t *one;
+
+    if (list && !json_is_array(list))
+        return bad_claim(err, "its grants are no list");
+    json_array_foreach(list, index, one)
+    {
+        uint32_t bit =
+            json_is_string(one)
+                ? auth_grant_bit((struct str){json_string_value(one), json_string_length(one)})
+                : 0;
+        if (!bit)
+            return bad_claim(err, "one of its grants is none: there is only phones");
+        principal->grants |= bit;
+    }
+    return true;
+}
+
 static bool read_company(const json_t *claims, struct arena *arena, struct principal *principal,
                          struct err *err)
 {
@@ -215,6 +237,7 @@ static bool read_claims(const json_t *claims, const struct auth_options *options
     return check_parties(claims, options, err) &&
            read_subject(claims, arena, &token->principal, err) &&
            read_roles(claims, &token->principal, err) &&
+           read_grants(claims, &token->principal, err) &&
            read_company(claims, arena, &token->principal, err);
 }
 

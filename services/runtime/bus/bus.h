@@ -26,6 +26,11 @@ struct bus_handler {
     /* Messages under keys of this shard (BUS_SHARDS: any key) may not have been heard until now:
      * look for yourself. */
     void (*on_gap)(void *context, unsigned shard);
+    /* For the log: how it goes on while Redis is away. NULL: by polling. */
+    const char *meanwhile;
+    /* Whoever names another one has channels of its own, in the same database. At most 15
+     * characters. NULL: "events". */
+    const char *space;
 };
 
 /* url: NULL or "" (local), redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE] or

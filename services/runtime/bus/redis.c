@@ -75,7 +75,10 @@ static int64_t now_us(const struct redis *redis)
 
 static void name_channel(const struct redis *redis, unsigned shard, char out[CHANNEL_SIZE])
 {
-    snprintf(out, CHANNEL_SIZE, "dialplane:%u:events:%u", redis->url.database, shard);
+    const char *space = redis->bus->handler->space;
+
+    snprintf(out, CHANNEL_SIZE, "dialplane:%u:%s:%u", redis->url.database, space ? space : "events",
+             shard);
 }
 
 /* ---- Down ---- */
@@ -126,7 +129,9 @@ static void fail(struct redis *redis, const char *why)
         return;
     if (!redis->warned)
         log_event(LOG_LEVEL_WARN, "bus_away", log_text("why", why),
-                  log_text("meanwhile", "what other instances take in is found by polling"));
+                  log_text("meanwhile", redis->bus->handler->meanwhile
+                                            ? redis->bus->handler->meanwhile
+                                            : "what other instances take in is found by polling"));
     redis->warned = true;
     redis->state = AWAY;
     redis->bus->stats.up = false;
@@ -497,7 +502,9 @@ bool redis_open(struct bus *bus, const struct redis_url *url, struct err *err)
     redis->url = *url;
     redis->backoff_us = BACKOFF_FIRST_US;
     entropy_init_system(&redis->entropy);
-    snprintf(redis->beat_channel, sizeof(redis->beat_channel), "dialplane:%u:beat", url->database);
+    const char *space = bus->handler->space;
+    snprintf(redis->beat_channel, sizeof(redis->beat_channel), "dialplane:%u:%s%sbeat",
+             url->database, space ? space : "", space ? ":" : "");
     if (url->host[0] && !is_numeric(url->host)) {
         redis->dns =
             evdns_base_new(loop_event_base(bus->loop),

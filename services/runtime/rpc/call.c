@@ -40,8 +40,8 @@ void rpc_call_free(struct rpc_call *call)
         grpc_byte_buffer_destroy(call->payload);
     for (size_t i = 0; i < call->trailing_count; i++)
         grpc_slice_unref(call->trailing[i].value);
-    if (call->initial_sent)
-        grpc_slice_unref(call->initial[0].value);
+    for (size_t i = 0; i < call->initial_count; i++)
+        grpc_slice_unref(call->initial[i].value);
     loop_timer_cancel(call->deadline_timer);
     arena_free(call->arena);
     free(call);
@@ -358,7 +358,7 @@ void rpc_call_accept(struct rpc_server *server, struct rpc_method *method,
 
 const struct principal *rpc_call_principal(const struct rpc_call *call)
 {
-    return &call->check.principal;
+    return &call->principal;
 }
 
 struct arena *rpc_call_arena(struct rpc_call *call)

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 
 #include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
 #include <pthread.h>
 
 /* What core gives back when an operation has ended. Embedded in whoever started it; whichever
@@ -125,10 +126,11 @@ struct rpc_call {
     struct str authorization;   /* of the metadata: only while the call begins */
     const char *client_address; /* as the gateway says it; NULL: it did not */
     bool has_two_authorizations;
-    struct auth_check check;   /* has the principal */
-    struct auth_hold hold;     /* of a stream: what was shown is still good */
-    bool is_waiting;           /* for who is asking to be known: the handler has not begun */
-    grpc_byte_buffer *payload; /* meanwhile: the request */
+    struct auth_check check;
+    struct principal principal; /* `everybody` until it is known */
+    struct auth_hold hold;      /* of a stream: what was shown is still good */
+    bool is_waiting;            /* for who is asking to be known: the handler has not begun */
+    grpc_byte_buffer *payload;  /* meanwhile: the request */
     struct trace_span span;
     char trace_id[TRACE_ID_TEXT_SIZE];
     uint64_t received_bytes, sent_bytes; /* of messages */
@@ -149,7 +151,8 @@ struct rpc_call {
     struct rpc_tag close_tag, initial_tag, send_tag, receive_tag, end_tag;
     int close_cancelled;
     bool sending;
-    grpc_metadata initial[1];
+    grpc_metadata initial[2];
+    size_t initial_count;
     grpc_metadata trailing[3];
     size_t trailing_count;
 
@@ -229,6 +232,20 @@ void rpc_call_admit(struct rpc_call *call, const struct err *denied);
  * says UNAUTHENTICATED, PERMISSION_DENIED or UNAVAILABLE. Waits: rpc_call_admit() follows, whatever
  * becomes of the call meanwhile. */
 enum auth_verdict rpc_access_check(struct rpc_call *call, struct err *err);
+/* call->principal is somebody who has shown a good token; false with --auth off. */
+bool rpc_access_is_verified(const struct rpc_call *call);
+
+/* personal.c: whether this answer must be masked, and it masked: on true the caller frees the buf.
+ */
+bool rpc_personal_needs_mask(const struct rpc_call *call);
+bool rpc_personal_mask(const struct rpc_call *call, struct str wire, struct buf *ret_masked,
+                       struct err *err);
+
+/* secure.c */
+/* NULL: no memory. They must not outlive `secure`. */
+grpc_server_credentials *rpc_secure_credentials(struct rpc_secure *secure);
+/* Is the caller one of the names that are allowed? */
+bool rpc_secure_allows(struct rpc_secure *secure, grpc_call *call);
 
 /* metadata.c */
 void rpc_metadata_read(struct rpc_call *call, const grpc_metadata_array *metadata);

@@ -95,14 +95,19 @@ static bool listen_at(struct rpc_server *server, const char *listen, struct err 
             return err_set(err, ERR_INVALID_ARGUMENT, NULL,
                            "cannot listen on %s: expected HOST:PORT or unix:PATH", listen);
     }
+    struct rpc_secure *secure = is_unix ? NULL : server->options.secure;
     const struct exposure exposure = {
         .address = listen,
         .authenticates = server->options.auth != NULL,
+        .is_encrypted = secure != NULL,
         .allow_insecure = server->options.allow_insecure,
     };
     if (!exposure_allow(&exposure, err))
         return false;
-    grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
+    grpc_server_credentials *credentials =
+        secure ? rpc_secure_credentials(secure) : grpc_insecure_server_credentials_create();
+    if (!credentials)
+        return err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "out of memory");
     int port_bound = grpc_server_add_http2_port(server->core, listen, credentials);
     grpc_server_credentials_release(credentials);
     if (port_bound == 0)

@@ -70,16 +70,59 @@ void rpc_account(struct rpc_call *call, enum err_code code, const char *message)
 
 /* ---- Sending ---- */
 
+/* A subject has at most 255 bytes, each three when encoded; a company is a UUID. */
+#define PRINCIPAL_TEXT_SIZE (64 + 1 + 3 * 255 + 5)
+
+/* An illegal value would burn the batch. */
+static void add_initial(struct rpc_call *call, const char *key, const char *value)
+{
+    grpc_slice slice = grpc_slice_from_copied_string(value);
+
+    if (!grpc_header_nonbin_value_is_legal(slice)) {
+        grpc_slice_unref(slice);
+        return;
+    }
+    grpc_metadata *entry = &call->initial[call->initial_count++];
+    entry->key = grpc_slice_from_static_string(key);
+    entry->value = slice;
+}
+
+/* "<company or *>/<subject>", percent-encoded where it is not plain: a name for the gateway to
+ * count requests by, since only we know whose token it was. */
+static void format_principal(const struct principal *principal, char out[PRINCIPAL_TEXT_SIZE])
+{
+    static const char hex[] = "0123456789ABCDEF";
+    const char *company = principal->company_id ? principal->company_id : "*";
+    size_t length = strnlen(company, 64);
+
+    memcpy(out, company, length);
+    out[length++] = '/';
+    for (const char *at = principal->subject; *at && length + 4 < PRINCIPAL_TEXT_SIZE; at++) {
+        if (*at > ' ' && *at <= '~' && *at != '%') {
+            out[length++] = *at;
+        } else {
+            out[length++] = '%';
+            out[length++] = hex[(unsigned char)*at >> 4];
+            out[length++] = hex[(unsigned char)*at & 15];
+        }
+    }
+    out[length] = '\0';
+}
+
 void rpc_op_initial(struct rpc_call *call, grpc_op *op)
 {
+    char principal[PRINCIPAL_TEXT_SIZE];
+
     memset(op, 0, sizeof(*op));
     op->op = GRPC_OP_SEND_INITIAL_METADATA;
-    grpc_metadata *id = &call->initial[0];
-    id->key = grpc_slice_from_static_string("x-request-id");
-    id->value = grpc_slice_from_copied_string(call->request_id);
-    /* An illegal value would burn the batch; it was checked when it was read, this is the second
-     * lock. */
-    op->data.send_initial_metadata.count = grpc_header_nonbin_value_is_legal(id->value) ? 1 : 0;
+    memset(call->initial, 0, sizeof(call->initial));
+    call->initial_count = 0;
+    add_initial(call, "x-request-id", call->request_id);
+    if (rpc_access_is_verified(call)) {
+        format_principal(&call->principal, principal);
+        add_initial(call, "dialplane-principal", principal);
+    }
+    op->data.send_initial_metadata.count = call->initial_count;
     op->data.send_initial_metadata.metadata = call->initial;
     call->initial_sent = true;
 }
@@ -176,6 +219,23 @@ static bool end(struct rpc_call *call)
     return true;
 }
 
+static void answer_masked(struct rpc_call *call, grpc_slice whole)
+{
+    struct str wire = {(const char *)GRPC_SLICE_START_PTR(whole), GRPC_SLICE_LENGTH(whole)};
+    struct err err = {0};
+    struct buf masked;
+
+    if (!rpc_personal_mask(call, wire, &masked, &err)) {
+        rpc_answer(call, &err, NULL);
+        return;
+    }
+    grpc_slice slice = grpc_slice_from_copied_buffer(masked.data ? masked.data : "", masked.length);
+    grpc_byte_buffer *bytes = grpc_raw_byte_buffer_create(&slice, 1);
+    grpc_slice_unref(slice);
+    buf_done(&masked);
+    rpc_answer(call, NULL, bytes);
+}
+
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *response)
 {
     if (!end(call))
@@ -184,9 +244,13 @@ void rpc_reply(struct rpc_call *call, const ProtobufCMessage *response)
         size_t size = protobuf_c_message_get_packed_size(response);
         grpc_slice slice = grpc_slice_malloc(size);
         protobuf_c_message_pack(response, GRPC_SLICE_START_PTR(slice));
-        grpc_byte_buffer *bytes = grpc_raw_byte_buffer_create(&slice, 1);
+        if (rpc_personal_needs_mask(call)) {
+            answer_masked(call, slice);
+        } else {
+            grpc_byte_buffer *bytes = grpc_raw_byte_buffer_create(&slice, 1);
+            rpc_answer(call, NULL, bytes);
+        }
         grpc_slice_unref(slice);
-        rpc_answer(call, NULL, bytes);
     }
     rpc_call_settle(call);
 }

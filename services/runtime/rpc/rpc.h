@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct rpc_secure;
 struct rpc_server;
 struct rpc_call;
 
@@ -68,6 +69,8 @@ struct rpc_options {
     /* Whose tokens callers must show, and with a role that the method names; borrowed. NULL: nobody
      * is asked, and everybody is the platform's administrator. Health and reflection are open. */
     struct auth *auth;
+    /* TLS at addresses that are not unix sockets, see rpc/secure.h; borrowed. NULL: plain. */
+    struct rpc_secure *secure;
 };
 
 /* Serves the services named in `services` (NULL-terminated full names) with `handlers`, plus
@@ -103,6 +106,9 @@ struct arena *rpc_call_arena(struct rpc_call *call);
 void *rpc_call_context(struct rpc_call *call);
 /* Who is asking; a stream ends when what the caller showed does. */
 const struct principal *rpc_call_principal(const struct rpc_call *call);
+/* True: phone numbers are masked in what the caller is sent. That happens by itself to messages
+ * (the `personal` fields of the .proto); who makes the bytes of a file does it with base/mask.h. */
+bool rpc_call_masks_phones(const struct rpc_call *call);
 const char *rpc_call_request_id(const struct rpc_call *call); /* x-request-id, taken or made */
 /* For pg_read() and pg_write(): deadline and cancellation. */
 const struct pg_owner *rpc_call_owner(const struct rpc_call *call);

@@ -23,10 +23,8 @@ static void on_sent(struct rpc_tag *tag, bool success)
     rpc_call_unpin(call);
 }
 
-bool rpc_stream_send(struct rpc_call *call, struct str bytes)
+static bool send_bytes(struct rpc_call *call, struct str bytes)
 {
-    if (is_over(call) || call->sending)
-        return false;
     grpc_op ops[2];
     size_t count = 0;
     if (!call->initial_sent)
@@ -41,6 +39,25 @@ bool rpc_stream_send(struct rpc_call *call, struct str bytes)
     call->sending = rpc_call_start(call, ops, count, &call->send_tag);
     grpc_byte_buffer_destroy(message);
     return call->sending;
+}
+
+bool rpc_stream_send(struct rpc_call *call, struct str bytes)
+{
+    struct err err = {0};
+    struct buf masked;
+
+    if (is_over(call) || call->sending)
+        return false;
+    if (!rpc_personal_needs_mask(call))
+        return send_bytes(call, bytes);
+    if (!rpc_personal_mask(call, bytes, &masked, &err)) {
+        rpc_call_abort(call, &err);
+        return false;
+    }
+    bool sent = send_bytes(call, buf_str(&masked));
+
+    buf_done(&masked);
+    return sent;
 }
 
 void rpc_stream_on_writable(struct rpc_call *call, void (*fn)(void *context), void *context)

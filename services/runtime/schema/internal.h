@@ -114,6 +114,8 @@ bool options_find(struct loader *loader, const ProtobufCMessage *options, uint32
 bool default_is_valid(const struct schema_field *field, struct str json);
 /* routes.c: services, methods, bindings */
 bool load_services(struct loader *loader);
+/* mask.c: fills carries_personal of every message. */
+void note_personal(struct schema *schema);
 /* comments.c */
 bool load_comments(struct loader *loader);
 /* lookup.c */

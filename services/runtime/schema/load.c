@@ -378,6 +378,7 @@ struct schema *schema_load(const void *descriptor_set, size_t size, struct err *
     if (!loader.scratch || !loader.tables) {
         loader_short_of_memory(&loader);
     } else if (load(&loader, (struct str){descriptor_set, size})) {
+        note_personal(&loader.tables->schema);
         schema = &loader.tables->schema;
         schema->arena = loader.arena;
         loader.arena = NULL;

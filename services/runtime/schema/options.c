@@ -108,6 +108,13 @@ static const char *why_unsuitable(const struct schema_field *field)
     if (rules->revision && (field->repeated || field->type != SCHEMA_MESSAGE ||
                             field->message->well_known != SCHEMA_TIMESTAMP))
         return "revision is for a google.protobuf.Timestamp";
+    if (field->personal == SCHEMA_PERSONAL_PHONE && (field->map || field->type != SCHEMA_STRING))
+        return "personal phones are strings";
+    if (field->personal == SCHEMA_PERSONAL_TEXT && !field->map && field->type != SCHEMA_STRING &&
+        !(field->type == SCHEMA_MESSAGE && field->message->well_known == SCHEMA_STRUCT))
+        return "personal text is a string, a map, or a google.protobuf.Struct";
+    if (field->personal > SCHEMA_PERSONAL_TEXT)
+        return "personal is PERSONAL_PHONE or PERSONAL_TEXT";
     if (field->required && field->output_only)
         return "cannot be both required and output_only";
     if (field->required && field->type == SCHEMA_BOOL && !field->repeated && !field->optional)
@@ -156,6 +163,7 @@ static bool read_rules(struct loader *loader, const struct schema_message *messa
     field->required = from->required;
     field->output_only = from->output_only;
     field->immutable = from->immutable;
+    field->personal = (enum schema_personal)from->personal;
     const char *why = why_unsuitable(field);
 
     if (!why && from->default_json && *from->default_json) {

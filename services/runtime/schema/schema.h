@@ -60,6 +60,9 @@ enum schema_format {
     SCHEMA_FORMAT_REGION,
 };
 
+/* Numbers as in dialplane.Personal. */
+enum schema_personal { SCHEMA_NOT_PERSONAL, SCHEMA_PERSONAL_PHONE, SCHEMA_PERSONAL_TEXT };
+
 struct schema_enum_value {
     const char *name; /* CAMPAIGN_STATUS_RUNNING */
     const char *word; /* running: the name without the enum's prefix, lower case */
@@ -95,6 +98,7 @@ struct schema_field {
     const struct schema_message *message; /* type SCHEMA_MESSAGE (for a map: the entry message) */
     const struct schema_enum *enumeration;
     bool required, output_only, immutable;
+    enum schema_personal personal; /* what is masked for those who may not see phones */
     struct schema_rules rules;
     const char *comment; /* leading comment of the .proto, "" when none */
 };
@@ -107,6 +111,7 @@ struct schema_message {
     const char **oneof_names; /* real oneofs only */
     size_t oneof_count;
     bool map_entry;
+    bool carries_personal; /* one of its fields is personal, or a message in it has one */
     bool tagged_union;
     const struct schema_field *shorthand; /* NULL: none */
     const char *comment;
@@ -249,6 +254,11 @@ bool schema_check(const struct schema_message *message, struct str wire, const c
  * piece, for protobuf-c, which cannot merge pieces: to be tried when it refuses to decode. False
  * when memory is short or out's limit is passed. */
 bool schema_join_pieces(const struct schema_message *message, struct str wire, struct buf *out);
+
+/* Appends `wire`, a message of ours, to out with every field that is personal masked (base/mask.h):
+ * a phone, the phone numbers in a text, and in a free-form object those of every value. False when
+ * memory is short, out's limit is passed, or the bytes are no message. */
+bool schema_mask(const struct schema_message *message, struct str wire, struct buf *out);
 
 /* One row of the table of formats: checks text and describes it. */
 struct schema_format_info {

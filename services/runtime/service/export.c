@@ -3,6 +3,7 @@
 #include "service/csv_text.h"
 #include "service/handler.h"
 
+#include "base/mask.h"
 #include "base/wire.h"
 
 #include <stdlib.h>
@@ -156,13 +157,37 @@ void export_start(struct rpc_call *call, struct pg_pool *pool, struct str head,
     pump(export);
 }
 
-void export_put_line(struct buf *out, const struct pg_result *rows, int row, int column)
+void export_put_cell(struct buf *out, const struct rpc_call *call, enum export_personal personal,
+                     struct str cell, bool *is_first)
+{
+    struct buf masked;
+
+    if (personal == EXPORT_NOT_PERSONAL || !rpc_call_masks_phones(call)) {
+        csv_put_cell(out, cell, is_first);
+        return;
+    }
+    buf_init(&masked, BATCH_BYTES_LIMIT);
+    if (personal == EXPORT_PHONE)
+        mask_phone(&masked, cell);
+    else
+        mask_phones_in_text(&masked, cell);
+    if (masked.failed)
+        out->failed = true;
+    else
+        csv_put_cell(out, buf_str(&masked), is_first);
+    buf_done(&masked);
+}
+
+void export_put_line(struct buf *out, const struct rpc_call *call,
+                     const struct export_columns *columns, const struct pg_result *rows, int row,
+                     int column)
 {
     struct pg_array cells = pg_text_array(rows, row, column);
     bool is_first = true;
     struct str cell;
 
-    while (pg_array_next(&cells, &cell))
-        csv_put_cell(out, cell, &is_first);
+    for (size_t i = 0; pg_array_next(&cells, &cell); i++)
+        export_put_cell(out, call, i < columns->count ? columns->personal[i] : EXPORT_TEXT, cell,
+                        &is_first);
     csv_put_line_end(out);
 }

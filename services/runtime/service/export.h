@@ -26,7 +26,19 @@ struct export_source {
 void export_start(struct rpc_call *call, struct pg_pool *pool, struct str head,
                   const struct export_source *source, void *context);
 
+/* What a column says of a person, as `personal` of options.proto; what is past the list is TEXT. */
+enum export_personal { EXPORT_NOT_PERSONAL, EXPORT_PHONE, EXPORT_TEXT };
+struct export_columns {
+    const enum export_personal *personal;
+    size_t count;
+};
+
+/* One cell of such a column, masked when the caller of `call` may not see phones. */
+void export_put_cell(struct buf *out, const struct rpc_call *call, enum export_personal personal,
+                     struct str cell, bool *is_first);
 /* The text[] of a column as a line of CSV. */
-void export_put_line(struct buf *out, const struct pg_result *rows, int row, int column);
+void export_put_line(struct buf *out, const struct rpc_call *call,
+                     const struct export_columns *columns, const struct pg_result *rows, int row,
+                     int column);
 
 #endif

@@ -5,6 +5,7 @@
 #include "rpc/exporter.h"
 #include "service/credentials.h"
 #include "service/service.h"
+#include "tls/tls.h"
 
 struct service_settings {
     const char *database_url;
@@ -23,6 +24,8 @@ struct service_settings {
     bool auth_hs256;
     int64_t database_wait_us;
     struct app_trace_settings trace;
+    struct tls_paths tls; /* empty: plain */
+    const char *tls_peers;
 };
 /* Reads them, and the service's own, and ends the process when one is wrong. */
 void service_configure(const struct service *service, int argc, char **argv,
@@ -39,6 +42,8 @@ struct running {
     struct credentials *credentials;
     struct key_fetch *key_fetch; /* NULL: the keys are in a file */
     struct loop_timer *auth_timer;
+    struct rpc_secure *secure; /* NULL: plain */
+    struct tls_watch *tls_watch;
     struct rpc_server *server;
     struct app_metrics_server *metrics;
     struct loop_timer *readiness_timer;
@@ -59,6 +64,15 @@ void service_auth_pause(struct running *running);
 /* After the server and the pool are gone, before the loop is. */
 void service_auth_close(struct running *running);
 void service_auth_collect(struct buf *out, const struct running *running);
+
+/* tls.c */
+#define SERVICE_TLS_SETTINGS 4
+void service_tls_settings(struct service_settings *s, struct app_setting out[SERVICE_TLS_SETTINGS]);
+/* From the settings, before the server; nothing happens when they say so. */
+bool service_tls_open(struct running *running, struct err *err);
+/* After the server has gone, before the loop. */
+void service_tls_close(struct running *running);
+void service_tls_collect(struct buf *out, const struct running *running);
 
 /* trace.c: from the settings; nothing happens when they say so. */
 bool service_trace_open(struct running *running, struct err *err);

@@ -126,6 +126,7 @@ void service_collect(struct buf *out, void *context)
     if (running->pool)
         collect_pool(out, running->pool);
     service_auth_collect(out, running);
+    service_tls_collect(out, running);
     struct tracer_stats traces;
     tracer_stats(running->tracer, &traces);
     metrics_tracer(out, &traces);

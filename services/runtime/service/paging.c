@@ -116,6 +116,43 @@ bool page_token_read(struct arena *arena, const char *scope, const char *token,
     return ret_key->text != NULL;
 }
 
+char *page_scope(struct arena *arena, const char *list, const char *id)
+{
+    char id_text[UUID_TEXT_SIZE] = "";
+    struct uuid uuid;
+
+    if (uuid_parse(str_from(id), &uuid))
+        uuid_format(&uuid, id_text);
+    return arena_printf(arena, "%s%s", list, id_text);
+}
+
+bool page_open(struct arena *arena, const char *scope, const char *token,
+               struct page_start *ret_start)
+{
+    *ret_start = (struct page_start){.continues = token && *token};
+    return !ret_start->continues || page_token_read(arena, scope, token, &ret_start->after);
+}
+
+void param_page(struct pg_params *params, const struct page_start *start)
+{
+    if (start->continues) {
+        pg_param_time_us(params, start->after.time_us);
+        pg_param_uuid(params, &start->after.id);
+    } else {
+        pg_param_null(params);
+        pg_param_null(params);
+    }
+}
+
+char *page_token_after(struct arena *arena, const char *scope, const struct pg_result *rows,
+                       int row, int time_column, int id_column)
+{
+    const struct page_key last = {.time_us = pg_time_us(rows, row, time_column),
+                                  .id = pg_uuid(rows, row, id_column)};
+
+    return page_token_make(arena, scope, &last);
+}
+
 void page_check_token(const char *scope, const char *token, struct violations *violations)
 {
     unsigned char bytes[BYTES_LIMIT];

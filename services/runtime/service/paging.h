@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/uuid.h"
+#include "pg/pg.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,6 +29,24 @@ char *page_token_make(struct arena *arena, const char *scope, const struct page_
  * the statement to say. */
 bool page_token_read(struct arena *arena, const char *scope, const char *token,
                      struct page_key *ret_key);
+
+/* The scope of a list inside something: "tasks/" and the id, which is the same in either case.
+ * NULL: arena exhausted. */
+char *page_scope(struct arena *arena, const char *list, const char *id);
+
+/* Where a page begins. */
+struct page_start {
+    bool continues; /* false: with the first row */
+    struct page_key after;
+};
+/* From a request's page_token, which has been checked. False: arena exhausted. */
+bool page_open(struct arena *arena, const char *scope, const char *token,
+               struct page_start *ret_start);
+/* Two parameters, of lists that are ordered by a time and an id: NULLs for the first page. */
+void param_page(struct pg_params *params, const struct page_start *start);
+/* The token for what follows `row` in such a list. NULL: arena exhausted. */
+char *page_token_after(struct arena *arena, const char *scope, const struct pg_result *rows,
+                       int row, int time_column, int id_column);
 
 /* For a handler's `check`: a violation of `page_token` when the token is not one of this scope.
  * NULL and "" mean the first page. */

@@ -114,6 +114,7 @@ static bool start_server(struct running *running, struct err *err)
         .tracer = running->tracer,
         .grace_us = settings->shutdown_grace_us ? settings->shutdown_grace_us : 1,
         .auth = running->auth,
+        .secure = running->secure,
     };
     running->server =
         rpc_server_start(running->loop, running->schema, &options, service->services,
@@ -124,8 +125,8 @@ static bool start_server(struct running *running, struct err *err)
 static bool start_all(struct running *running, struct err *err)
 {
     const struct service *service = running->service;
-    if (!service_trace_open(running, err) || !open_pool(running, err) ||
-        !service_auth_open(running, err))
+    if (!service_tls_open(running, err) || !service_trace_open(running, err) ||
+        !open_pool(running, err) || !service_auth_open(running, err))
         return false;
     if (service->start) {
         running->context = service->start(running->loop, running->pool, running->schema, err);
@@ -216,6 +217,7 @@ int service_main(const struct service *service, int argc, char **argv)
     /* Now nothing calls back any more. */
     rpc_server_free(running.server);
     service_auth_close(&running);
+    service_tls_close(&running);
     loop_free(running.loop);
     schema_free(running.schema);
     return 0;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COMMON_LIMIT 32
+#define COMMON_LIMIT 36
 #define AUTH_SETTINGS 12
 
 /* Who may call. */
@@ -198,13 +198,17 @@ static size_t common_settings(const struct service *service, struct service_sett
          .help = "bring the database's schema up to date and exit"},
     };
     size_t count = sizeof(settings) / sizeof(settings[0]);
-    _Static_assert(sizeof(settings) / sizeof(settings[0]) + AUTH_SETTINGS + APP_TRACE_SETTINGS <=
+    _Static_assert(sizeof(settings) / sizeof(settings[0]) + AUTH_SETTINGS + SERVICE_TLS_SETTINGS +
+                           APP_TRACE_SETTINGS <=
                        COMMON_LIMIT,
                    "raise COMMON_LIMIT");
     memcpy(out, settings, sizeof(settings));
     auth_settings(s, out + count);
-    app_trace_settings(out + count + AUTH_SETTINGS, &s->trace);
-    return count + AUTH_SETTINGS + APP_TRACE_SETTINGS;
+    count += AUTH_SETTINGS;
+    service_tls_settings(s, out + count);
+    count += SERVICE_TLS_SETTINGS;
+    app_trace_settings(out + count, &s->trace);
+    return count + APP_TRACE_SETTINGS;
 }
 
 /* Where the process listens is looked at with its sockets: see app/exposure.h. */

@@ -1,5 +1,6 @@
 #include "domain/secret_names.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 struct pattern {
     char text[PATTERN_BYTES_LIMIT]; /* folded; "*" stays */
     size_t length;
+    uint64_t letters; /* see letter() */
     bool is_exception;
 };
 
@@ -27,10 +29,15 @@ static char fold(char byte)
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c >= 0x80 ? byte : 0;
 }
 
+/* A bit for a folded byte: most keys lack a letter of most patterns, and are done with there. */
+static uint64_t letter(char byte)
+{
+    return UINT64_C(1) << ((unsigned char)byte & 63);
+}
+
 static bool add(struct secret_names *names, struct str item, struct err *err)
 {
     struct pattern *pattern = &names->patterns[names->count];
-    bool has_letter = false;
 
     if (names->count == PATTERN_LIMIT)
         return err_set(err, ERR_INVALID_ARGUMENT, NULL, "at most %d patterns", PATTERN_LIMIT);
@@ -41,11 +48,12 @@ static bool add(struct secret_names *names, struct str item, struct err *err)
     for (size_t i = pattern->is_exception; i < item.length; i++) {
         char byte = item.data[i] == '*' ? '*' : fold(item.data[i]);
 
-        has_letter = has_letter || (byte && byte != '*');
         if (byte)
             pattern->text[pattern->length++] = byte;
+        if (byte && byte != '*')
+            pattern->letters |= letter(byte);
     }
-    if (!has_letter) /* "*" would hide everything, "!*" nothing: neither is meant */
+    if (!pattern->letters) /* "*" would hide everything, "!*" nothing: neither is meant */
         return err_set(err, ERR_INVALID_ARGUMENT, NULL, "\"%.*s\" names no key", (int)item.length,
                        item.data);
     names->count++;
@@ -105,14 +113,20 @@ static bool matches(const struct pattern *pattern, const char *key, size_t lengt
 static bool match_folded(const struct secret_names *names, const char *key, size_t length)
 {
     bool is_secret = false;
+    uint64_t letters = 0;
 
-    for (size_t i = 0; i < names->count; i++)
-        if ((names->patterns[i].is_exception || !is_secret) &&
-            matches(&names->patterns[i], key, length)) {
-            if (names->patterns[i].is_exception)
-                return false;
-            is_secret = true;
-        }
+    for (size_t k = 0; k < length; k++)
+        letters |= letter(key[k]);
+    for (size_t i = 0; i < names->count; i++) {
+        const struct pattern *pattern = &names->patterns[i];
+
+        if ((pattern->letters & ~letters) || (is_secret && !pattern->is_exception) ||
+            !matches(pattern, key, length))
+            continue;
+        if (pattern->is_exception)
+            return false;
+        is_secret = true;
+    }
     return is_secret;
 }
 

@@ -11,21 +11,10 @@
 
 enum { COLUMN_TOTAL = AUDIT_COLUMNS, COLUMN_FETCHED };
 
-/* "audit/<company id>". NULL: arena exhausted. */
-static char *scope_of(struct arena *arena, const Dialplane__V1__ListAuditEntriesRequest *request)
-{
-    char id_text[UUID_TEXT_SIZE] = "";
-    struct uuid id;
-
-    if (uuid_parse(str_from(request->company_id), &id))
-        uuid_format(&id, id_text); /* either case is the same company */
-    return arena_printf(arena, AUDIT_SCOPE "%s", id_text);
-}
-
 void check_list_audit_entries(const void *request_, struct violations *violations)
 {
     const Dialplane__V1__ListAuditEntriesRequest *request = request_;
-    char *scope = scope_of(violations->arena, request);
+    char *scope = page_scope(violations->arena, AUDIT_SCOPE, request->company_id);
 
     if (scope)
         page_check(scope, request->skip, request->page_token, violations);
@@ -39,25 +28,18 @@ void list_audit_entries(struct rpc_call *call, const void *request_)
     struct skillbase_service *service = rpc_call_context(call);
     struct arena *arena = rpc_call_arena(call);
     struct pg_params params = {.arena = arena};
-    struct page_key after = {0};
-    char *scope = scope_of(arena, request);
-    bool continues = request->page_token && *request->page_token;
+    struct page_start start;
+    char *scope = page_scope(arena, AUDIT_SCOPE, request->company_id);
 
     if (!rpc_apply_defaults(service->schema, &request->base, arena) || !scope ||
-        (continues && !page_token_read(arena, scope, request->page_token, &after))) {
-        fail_memory(call); /* the token itself was checked */
+        !page_open(arena, scope, request->page_token, &start)) {
+        fail_memory(call);
         return;
     }
     const struct audit_filter filter = AUDIT_FILTER_OF(request);
 
     param_audit_filter(&params, call, &filter);
-    if (continues) {
-        pg_param_time_us(&params, after.time_us);
-        pg_param_uuid(&params, &after.id);
-    } else {
-        pg_param_null(&params);
-        pg_param_null(&params);
-    }
+    param_page(&params, &start);
     pg_param_int64(&params, request->skip);
     pg_param_int64(&params, request->limit);
     pg_param_int64(&params, PAGE_BYTES_LIMIT);
@@ -97,13 +79,12 @@ static void on_listed(void *context, const struct pg_outcome *outcome)
         response.items[response.n_items++] = entry;
     }
     if (pg_int64(rows, 0, COLUMN_FETCHED) > shown) {
-        struct page_key last = {.time_us = pg_time_us(rows, shown - 1, AUDIT_AT),
-                                .id = pg_uuid(rows, shown - 1, AUDIT_ID)};
-        char *scope = scope_of(arena, request);
+        char *scope = page_scope(arena, AUDIT_SCOPE, request->company_id);
 
         response._next_page_token_case =
             DIALPLANE__V1__LIST_AUDIT_ENTRIES_RESPONSE___NEXT_PAGE_TOKEN_NEXT_PAGE_TOKEN;
-        response.next_page_token = scope ? page_token_make(arena, scope, &last) : NULL;
+        response.next_page_token =
+            scope ? page_token_after(arena, scope, rows, shown - 1, AUDIT_AT, AUDIT_ID) : NULL;
     }
     if (arena_is_exhausted(arena))
         fail_memory(call);

@@ -7,7 +7,7 @@ WHERE company_id = $2::uuid AND ($1::uuid IS NULL OR company_id = $1::uuid)
   AND ($4::uuid IS NULL OR resource_id = $4::uuid)
   AND ($5::text IS NULL OR actor = $5::text)
   AND ($6::text IS NULL OR action = $6::text)
-  AND at >= coalesce($7::timestamptz, '-infinity') AND at < coalesce($8::timestamptz, 'infinity')
-  AND (at, id) < (coalesce($9::timestamptz, 'infinity'), coalesce($10::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+  AND at >= greatest($7::timestamptz, '-infinity') AND at < least($8::timestamptz, 'infinity')
+  AND (at, id) < (least($9::timestamptz, 'infinity'), least($10::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
 ORDER BY at DESC, id DESC
 LIMIT 500

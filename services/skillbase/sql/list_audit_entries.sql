@@ -12,8 +12,8 @@ WITH page AS (
           AND ($4::uuid IS NULL OR resource_id = $4::uuid)
           AND ($5::text IS NULL OR actor = $5::text)
           AND ($6::text IS NULL OR action = $6::text)
-          AND at >= coalesce($7::timestamptz, '-infinity') AND at < coalesce($8::timestamptz, 'infinity')
-          AND (at, id) < (coalesce($9::timestamptz, 'infinity'), coalesce($10::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+          AND at >= greatest($7::timestamptz, '-infinity') AND at < least($8::timestamptz, 'infinity')
+          AND (at, id) < (least($9::timestamptz, 'infinity'), least($10::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
         ORDER BY at DESC, id DESC
         OFFSET $11::bigint LIMIT $12::bigint + 1
     ) e
@@ -25,7 +25,7 @@ WITH page AS (
       AND ($4::uuid IS NULL OR resource_id = $4::uuid)
       AND ($5::text IS NULL OR actor = $5::text)
       AND ($6::text IS NULL OR action = $6::text)
-      AND at >= coalesce($7::timestamptz, '-infinity') AND at < coalesce($8::timestamptz, 'infinity')
+      AND at >= greatest($7::timestamptz, '-infinity') AND at < least($8::timestamptz, 'infinity')
 )
 SELECT id, company_id, at, actor, address, request_id, kind, resource_id, action, before_change, after_change,
        total, (SELECT count(*) FROM page) AS fetched

@@ -53,18 +53,23 @@ static void respond_text(struct exchange *exchange, unsigned status, const char 
 static void respond_stats(struct exchange *exchange)
 {
     struct http_stats stats;
-    char text[600];
+    char text[1600];
     http_server_stats(server, &stats);
-    snprintf(
+    int length = snprintf(
         text, sizeof(text),
         "{\"gone\": %u, \"done\": %u, \"requests\": %u, \"sockets_closed\": %u, "
         "\"last_close_code\": %u, \"last_status\": %u, \"most_waiting\": %zu, \"drained\": %u, "
         "\"connections\": %u, \"exchanges\": %u, \"websockets\": %u, "
-        "\"protocol_errors\": %" PRIu64 ", \"bytes_out\": %" PRIu64 "}",
+        "\"protocol_errors\": %" PRIu64 ", \"bytes_out\": %" PRIu64 ", \"output_bytes\": %zu",
         counters.gone, counters.done, counters.requests, counters.sockets_closed,
         counters.last_close_code, counters.last_status, counters.most_waiting, counters.drained,
         stats.connections, stats.exchanges, stats.websockets, stats.protocol_errors,
-        stats.bytes_out);
+        stats.bytes_out, stats.output_bytes);
+    for (unsigned i = 0; i < HTTP_LIMIT_COUNT; i++) {
+        length += snprintf(text + length, sizeof(text) - (size_t)length,
+                           ", \"limited_%s\": %" PRIu64, http_limit_names[i], stats.limited[i]);
+    }
+    snprintf(text + length, sizeof(text) - (size_t)length, "}");
     respond_text(exchange, 200, text);
 }
 
@@ -363,6 +368,12 @@ static void set_limit(struct http_limits *limits, const char *argument)
     LIMIT(websocket_message_bytes)
     LIMIT(websocket_output_bytes)
     LIMIT(websocket_ping_us)
+    LIMIT(connections_per_address)
+    LIMIT(least_rate_bytes)
+    LIMIT(control_frames_per_second)
+    LIMIT(websocket_frames_per_second)
+    LIMIT(websocket_fragments)
+    LIMIT(all_output_bytes)
 #undef LIMIT
 }
 

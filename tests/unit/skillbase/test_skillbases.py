@@ -386,12 +386,13 @@ def test_every_statement_is_scoped(client, company):
 
     one = made.id
     cases = {
-        "get_skillbase": (one,), "update_skillbase": (one, None, None, "n", "s", False, None, None, None, False, None, None, None),
+        "get_skillbase": (one,), "update_skillbase": (one, None, None, "n", "s", False, None, None, None, False, None, None, None, None),
         "rollback_skillbase": (one, None, 1), "delete_skillbase": (one, None), "get_skillbase_version": (one, 1),
         "get_skillbase_for_call": (one, None), "list_skillbase_versions": (one, None, 0, 10),
         "get_company": (company.id,), "update_company": (company.id, None, "n", "s", False, None, None, None, None),
         "delete_company": (company.id, None),
         "create_skillbase": (NOBODY, company.id, "n", "s", None, "{}", None, None, True, True),
+        "list_audit_entries": (company.id, *[None] * 8, 0, 10, 100000), "export_audit_entries": (company.id, *[None] * 8),
     }
     for name, arguments in cases.items():
         assert rows(name, None, *arguments) and rows(name, company.id, *arguments), name
@@ -403,8 +404,9 @@ def test_every_statement_is_scoped(client, company):
         assert one in rows(name, company.id, *arguments)[0]
         (empty,) = rows(name, other.id, *arguments)
         assert one not in empty and empty.split("|")[-2:] == ["0", "0"]
-    unscoped = {path.stem for path in SQL.glob("*.sql")} - set(cases) - {"list_companies", "list_skillbases", "list_company_skillbases"}
-    assert unscoped == {"create_company"}
+    assert [rows("check_audited_company", who, company.id) for who in (None, company.id, other.id)] == [["t"], ["t"], ["f"]]
+    unscoped = {path.stem for path in SQL.glob("*.sql")} - set(cases) - {"list_companies", "list_skillbases", "list_company_skillbases", "check_audited_company"}
+    assert unscoped == {"create_company", "forget_audit_entries"}  # the latter is no caller's
     client.DeleteCompany(id=other.id)
 
 

@@ -315,7 +315,7 @@ def test_pages(gateway, shared_service, tmp_path):
     from fakes import Gateway
     answer = gateway.request("GET", "/")
     assert answer.status_code == 200 and "Dialplane" in answer.text and "{{version}}" not in answer.text
-    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert gateway.request("GET", "/", headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
     assert problem(gateway.request("POST", "/"), 405) and problem(gateway.request("GET", "/nope"), 404)
     (tmp_path / "guide").mkdir()
