@@ -8,7 +8,7 @@ FROM companies o
     LEFT JOIN LATERAL (
         SELECT a.*, u.last_used_at FROM api_keys a LEFT JOIN api_key_uses u ON u.api_key_id = a.id
         WHERE a.company_id = o.id
-          AND (a.created_at, a.id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+          AND (a.created_at, a.id) < (least($3::timestamptz, 'infinity'), least($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
         ORDER BY a.created_at DESC, a.id DESC
         OFFSET $5::bigint LIMIT $6::bigint + 1) k ON true
 WHERE o.id = $2::uuid AND ($1::uuid IS NULL OR o.id = $1::uuid)
