@@ -11,8 +11,8 @@ const struct command_group command_groups[] = {
     {"call", "calls", "what happened in calls, and what happens in them now"},
     {"metrics", "metrics", "the figures of many calls"},
     {"dnc", "suppressions", "numbers that a company may not call"},
-    {"contact", "contacts", "what is known of a person"},
     {"key", "keys", "API keys, with which machines say who they are"},
+    {"contact", "contacts", "what is known of a person"},
     {"config", "configs", "profiles: which platform to speak to, and how"},
 };
 const size_t command_group_count = sizeof(command_groups) / sizeof(*command_groups);
@@ -440,12 +440,6 @@ const struct command commands[] = {
      .deadline = "10m",
      .run = run_upload},
 
-    {.group = "contact",
-     .name = "erase",
-     .method = "PrivacyService/EraseContact",
-     .positionals = {THE_COMPANY("company_id")},
-     .own_flags = confirm_flags,
-     .confirm = "Erase what is known of this person"},
     {.group = "key",
      .name = "list",
      .method = "ApiKeyService/ListApiKeys",
@@ -467,6 +461,13 @@ const struct command commands[] = {
      .positionals = {THE_COMPANY("company_id"), THE_ID("ID", "id")},
      .own_flags = confirm_flags,
      .confirm = "Revoke the API key: whatever still uses it will be refused"},
+
+    {.group = "contact",
+     .name = "erase",
+     .method = "PrivacyService/EraseContact",
+     .positionals = {THE_COMPANY("company_id")},
+     .own_flags = confirm_flags,
+     .confirm = "Erase what is known of this person"},
 
     {.group = "config",
      .name = "show",

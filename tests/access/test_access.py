@@ -180,8 +180,7 @@ def fill(descriptor, path, own, depth=0):
     service, method = path.rsplit(".", 1)[1].split("/")
     values = {}
     of_id = {"CompanyService": "company", "SkillbaseService": "skillbase", "CampaignService": "campaign", "AnalyticsService": "call",
-             "SuppressionService": "suppression", "DispatchService": "call", "AuditService": "company", "PrivacyService": "company",
-             "ApiKeyService": "api_key"}[service]
+             "SuppressionService": "suppression", "DispatchService": "call", "AuditService": "company", "ApiKeyService": "api_key", "PrivacyService": "company"}[service]
     if "Task" in method or "Attempts" in method:
         of_id = "task"
     names = {"id": own[of_id], "company_id": own["company"], "skillbase_id": own["skillbase"], "campaign_id": own["campaign"], "call_id": own["call"],

@@ -14,14 +14,14 @@ static const struct principal everybody = {
 
 bool rpc_access_is_verified(const struct rpc_call *call)
 {
-    return call->check.principal.subject && call->check.principal.subject != everybody.subject;
+    return call->principal.subject && call->principal.subject != everybody.subject;
 }
 
 /* What a caller watches ends with what it has shown; a unary call is too short to matter. */
 static void on_expired(void *context)
 {
     struct rpc_call *call = context;
-    bool is_key = call->check.principal.key_prefix;
+    bool is_key = call->principal.key_prefix;
     struct err err = {0};
 
     call->deadline_timer = NULL;
@@ -40,15 +40,15 @@ static void on_gone(struct auth_hold *hold, const struct err *err)
 static bool end_with_credentials(struct rpc_call *call)
 {
     const struct clock *clock = loop_clock(call->server->loop);
-    int64_t left = call->check.principal.expires_us - clock->wall_us(clock);
+    int64_t left = call->principal.expires_us - clock->wall_us(clock);
 
     if (!(call->method->server_streaming || call->method->client_streaming))
         return true;
-    if (call->check.principal.expires_us && !call->deadline_timer)
+    if (call->principal.expires_us && !call->deadline_timer)
         call->deadline_timer =
             loop_timer_start(call->server->loop, left > 0 ? left : 1, on_expired, call);
     call->hold.on_gone = on_gone;
-    return auth_hold_begin(call->server->options.auth, &call->check.principal, &call->hold);
+    return auth_hold_begin(call->server->options.auth, &call->principal, &call->hold);
 }
 
 /* "ipv4:10.0.0.1:5000", "ipv6:%5B::1%5D:5000" → the address; "unix" for a socket of this machine.
@@ -76,7 +76,7 @@ static const char *peer_address(struct rpc_call *call)
 
 static void identify(struct rpc_call *call)
 {
-    const struct principal *principal = &call->check.principal;
+    const struct principal *principal = &call->principal;
 
     call->owner.identity = (struct pg_identity){
         .authority = principal->company_id ? PG_AS_COMPANY : PG_AS_SERVICE,
@@ -91,9 +91,10 @@ static void identify(struct rpc_call *call)
 static bool has_role(struct rpc_call *call, struct err *err)
 {
     const struct schema_method *method = call->method->schema;
-    const struct principal *principal = &call->check.principal;
+    const struct principal *principal = &call->principal;
     char needed[80], given[80];
 
+    call->principal = call->check.principal;
     identify(call);
     if (principal->roles & method->roles)
         return end_with_credentials(call) || err_set(err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE,
@@ -121,7 +122,7 @@ enum auth_verdict rpc_access_check(struct rpc_call *call, struct err *err)
     struct auth *auth = call->server->options.auth;
     enum auth_verdict verdict;
 
-    call->check.principal = everybody;
+    call->principal = everybody;
     if (call->server->options.secure &&
         !rpc_secure_allows(call->server->options.secure, call->core)) {
         err_set(err, ERR_PERMISSION_DENIED, "PEER_NOT_ALLOWED",

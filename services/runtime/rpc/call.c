@@ -358,7 +358,7 @@ void rpc_call_accept(struct rpc_server *server, struct rpc_method *method,
 
 const struct principal *rpc_call_principal(const struct rpc_call *call)
 {
-    return &call->check.principal;
+    return &call->principal;
 }
 
 struct arena *rpc_call_arena(struct rpc_call *call)

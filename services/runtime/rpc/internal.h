@@ -126,10 +126,11 @@ struct rpc_call {
     struct str authorization;   /* of the metadata: only while the call begins */
     const char *client_address; /* as the gateway says it; NULL: it did not */
     bool has_two_authorizations;
-    struct auth_check check;   /* has the principal */
-    struct auth_hold hold;     /* of a stream: what was shown is still good */
-    bool is_waiting;           /* for who is asking to be known: the handler has not begun */
-    grpc_byte_buffer *payload; /* meanwhile: the request */
+    struct auth_check check;
+    struct principal principal; /* `everybody` until it is known */
+    struct auth_hold hold;      /* of a stream: what was shown is still good */
+    bool is_waiting;            /* for who is asking to be known: the handler has not begun */
+    grpc_byte_buffer *payload;  /* meanwhile: the request */
     struct trace_span span;
     char trace_id[TRACE_ID_TEXT_SIZE];
     uint64_t received_bytes, sent_bytes; /* of messages */
@@ -231,7 +232,7 @@ void rpc_call_admit(struct rpc_call *call, const struct err *denied);
  * says UNAUTHENTICATED, PERMISSION_DENIED or UNAVAILABLE. Waits: rpc_call_admit() follows, whatever
  * becomes of the call meanwhile. */
 enum auth_verdict rpc_access_check(struct rpc_call *call, struct err *err);
-/* call->check.principal is somebody who has shown a good token; false with --auth off. */
+/* call->principal is somebody who has shown a good token; false with --auth off. */
 bool rpc_access_is_verified(const struct rpc_call *call);
 
 /* personal.c: whether this answer must be masked, and it masked: on true the caller frees the buf.

@@ -7,7 +7,7 @@
 
 bool rpc_call_masks_phones(const struct rpc_call *call)
 {
-    return !auth_sees_phones(&call->check.principal);
+    return !auth_sees_phones(&call->principal);
 }
 
 bool rpc_personal_needs_mask(const struct rpc_call *call)

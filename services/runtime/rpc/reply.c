@@ -119,7 +119,7 @@ void rpc_op_initial(struct rpc_call *call, grpc_op *op)
     call->initial_count = 0;
     add_initial(call, "x-request-id", call->request_id);
     if (rpc_access_is_verified(call)) {
-        format_principal(&call->check.principal, principal);
+        format_principal(&call->principal, principal);
         add_initial(call, "dialplane-principal", principal);
     }
     op->data.send_initial_metadata.count = call->initial_count;

@@ -125,8 +125,8 @@ void service_collect(struct buf *out, void *context)
         collect_calls(out, running->server);
     if (running->pool)
         collect_pool(out, running->pool);
-    service_tls_collect(out, running);
     service_auth_collect(out, running);
+    service_tls_collect(out, running);
     struct tracer_stats traces;
     tracer_stats(running->tracer, &traces);
     metrics_tracer(out, &traces);

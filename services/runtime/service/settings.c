@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COMMON_LIMIT 40
+#define COMMON_LIMIT 36
 #define AUTH_SETTINGS 12
 
 /* Who may call. */
