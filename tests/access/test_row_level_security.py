@@ -63,7 +63,7 @@ def everything(issuer, company):
 def unscoped(closed, root):
     """The same platform, its services replaced by those whose statements ask for no company."""
     for name in SERVICES:
-        closed.restart(f"dialplane-{name}", str(ROOT / "build" / PRESET / "bin" / f"unscoped_{name}"))
+        closed.restart(f"dialplane-{name}", str(ROOT / "build" / PRESET / "bin" / "unscoped" / f"dialplane-{name}"))
     wait_until(lambda: root.get("/readyz").status_code == 200, 60, "the services without their filter")
     return closed
 
