@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from agents import psql
-from clients import NOBODY, TIME, UUID, walk
+from clients import NOBODY, REFUSED_ON_PURPOSE, TIME, UUID, walk
 from conftest import SKILLBASE_CONFIG, Api, Platform, fields, wait_until
 from reflected import Reflected
 from test_skillbases import body, small
@@ -270,7 +270,7 @@ def test_a_change_that_cannot_be_written_down_does_not_happen(api, platform, com
     api.ok("PUT", f"/api/companies/{company['id']}", json={"description": "before"})
     log.new()
     psql(platform, "create function test_refuse() returns trigger language plpgsql as $$ begin"
-                   f" if new.company_id = '{company['id']}' then raise exception 'full'; end if; return new; end $$;"
+                   f" if new.company_id = '{company['id']}' then raise exception '{REFUSED_ON_PURPOSE}'; end if; return new; end $$;"
                    " create trigger test_refuse before insert on audit_entries for each row execute function test_refuse()")
     try:
         changes = [("PUT", f"/api/companies/{company['id']}", {"json": {"description": "after"}}),
@@ -282,7 +282,7 @@ def test_a_change_that_cannot_be_written_down_does_not_happen(api, platform, com
                                                                                      "headers": {"content-type": "text/csv"}})]
         for method, path, arguments in changes:
             problem = api.problem(method, path, 500, **arguments)
-            assert "full" not in problem["detail"] and "audit" not in problem["detail"]
+            assert REFUSED_ON_PURPOSE not in problem["detail"] and "audit" not in problem["detail"]
         assert api.ok("GET", f"/api/companies/{company['id']}")["description"] == "before"
         assert api.ok("GET", f"/api/skillbases/{skillbase['id']}") == skillbase
         assert api.ok("GET", f"/api/campaigns/{campaign['id']}")["name"] == campaign["name"]

@@ -292,8 +292,8 @@ def test_watchers_of_one_call(closed, issuer, seeded):
         assert not any(secret in text for secret in SECRETS) and "+49" in text
 
 
-def test_grants(closed, issuer):
-    company = str(uuid.uuid4())
+def test_grants(closed, issuer, seeded):
+    company = seeded["company"]
     for grants in ("phones", ["everything"], [1], {"phones": True}):
         answer = httpx.get(f"{closed.url}/api/companies", headers=bearer(issuer.token("viewer", company, grants=grants)))
         assert answer.status_code == 401 and answer.json()["reason"] == "TOKEN_BAD_CLAIMS", grants
