@@ -70,14 +70,19 @@ class Run:
             time.sleep(self.dice.uniform(0, 0.3))
             self.start_service(index)
         else:
-            self.agents[self.dice.randrange(AGENTS)].kill()
+            self.kill_agent(self.agents[self.dice.randrange(AGENTS)])
         self.kills[which] += 1
+
+    def kill_agent(self, agent):
+        """Its calls end now: said at once, because the platform lets their lines go when their leases run out, however long anything here takes."""
+        agent.kill()
+        agent.wait()
+        self.write("died", worker=f"phone-{agent.args[5]}", step="from outside")
 
     def revive_agents(self, share):
         for index, agent in self.agents.items():
             if agent.poll() is not None:
-                agent.wait()
-                self.write("died", worker=f"phone-{agent.args[5]}", step="from outside")
+                self.kill_agent(agent)  # of itself, as it has written; or else it says so here
                 self.start_agent(index, share)
 
     def write(self, what, **fields):
