@@ -273,7 +273,7 @@ def tasks(tour, campaign, held):
 
 
 def erasure(tour, company):
-    tour.do("EraseContact", path={"company_id": company["id"]}, json={"phone_number": "+12015550100", "reference": "Ticket 4711"})
+    tour.do("EraseContact", path={"company_id": company["id"]}, json={"phone_number": "+12015550100", "reference": "Ticket 4711", "keep_suppression": True})
 
 
 def ends(tour, company, skillbase, campaign):

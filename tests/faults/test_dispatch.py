@@ -150,6 +150,11 @@ def pause_for_a_while(run, campaigns, campaign, pauses):
     pauses.append((campaign, answered, asked))
 
 
+def most_at_once(dials, until):
+    """The calls that were under way when the most were."""
+    return max(([d for d in dials if d["at"] <= moment < until(d)] for moment in (d["at"] for d in dials)), key=len)
+
+
 def overlap(intervals):
     """The most that are under way at once."""
     most = now = 0
@@ -189,7 +194,8 @@ def check(run, campaigns, made, pauses):
     # Limits: lines of a campaign, one call a person, calls a minute.
     until = lambda d: hangups.get(d["call"]) or deaths[d["worker"]]
     for campaign in made:
-        assert overlap([(d["at"], until(d)) for d in dials if d["campaign"] == campaign]) <= LINES
+        busiest = most_at_once([d for d in dials if d["campaign"] == campaign], until)
+        assert len(busiest) <= LINES, "\n".join(f"{json.dumps(d)} until {until(d)} {attempts[d['call']]} {'hung up' if d['call'] in hangups else 'died'}" for d in busiest)
         moments = sorted(d["at"] for d in dials if d["campaign"] == campaign)
         assert all(b - a > 59 for a, b in zip(moments, moments[PER_MINUTE:]))
     by_number = collections.defaultdict(list)
