@@ -10,15 +10,22 @@ BIN = "/usr/lib/postgresql/15/bin"
 
 
 class PrivatePostgres:
-    def __init__(self, **settings):
+    def __init__(self, keep=None, **settings):
+        """keep: a folder whose data stays after stop(), and is taken as it is when there is some (settings are those it was made with)."""
         # DIALPLANE_BENCH_DIR: a folder with room for large data, which the user nobody can reach
-        self.folder = tempfile.mkdtemp(prefix="dialplane-pg.", dir=os.environ.get("DIALPLANE_BENCH_DIR", "/tmp"))
-        os.chmod(self.folder, 0o755)
+        self.kept = keep is not None
+        self.folder = os.path.abspath(keep) if self.kept else tempfile.mkdtemp(prefix="dialplane-pg.", dir=os.environ.get("DIALPLANE_BENCH_DIR", "/tmp"))
         self.user = "nobody" if os.getuid() == 0 else None
-        if self.user:
-            shutil.chown(self.folder, self.user)
         self.data = f"{self.folder}/data"
         self.url = f"postgresql://dialplane@/dialplane?host={self.folder}"
+        self.found = os.path.exists(f"{self.data}/PG_VERSION")
+        if self.found:
+            self.start()
+            return
+        os.makedirs(self.folder, exist_ok=True)
+        os.chmod(self.folder, 0o755)
+        if self.user:
+            shutil.chown(self.folder, self.user)
         self._run(f"{BIN}/initdb", "-D", self.data, "-U", "dialplane", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
         values = {"listen_addresses": "''", "unix_socket_directories": f"'{self.folder}'", "max_connections": 300, "jit": "off", "timezone": "'UTC'", **settings}
         with open(f"{self.data}/postgresql.conf", "a", encoding="utf-8") as conf:
@@ -44,7 +51,9 @@ class PrivatePostgres:
             os.kill(int(file.readline()), signal.SIGKILL)
 
     def stop(self):
-        self._run(f"{BIN}/pg_ctl", "-D", self.data, "-w", "-m", "immediate", "stop", check=False)
+        self._run(f"{BIN}/pg_ctl", "-D", self.data, "-w", "-m", "fast" if self.kept else "immediate", "stop", check=False)
+        if self.kept:
+            return
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def sql(self, text, timeout=300):

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Analytics: ingest through gRPC against INSERTs by libpq, the time of figures at 100,000 and 10,000,000 calls, and the history's page 1 and 10,000.
 
-    bench_analytics.py [--calls 10000000] [--seed 1] [--seconds 8] [--requests 1000]
+    bench_analytics.py [--calls 10000000] [--seed 1] [--seconds 8] [--requests 1000] [--keep FOLDER]
 
 Prints the figures of the issue with their limits, and exits 1 when one is missed. Ingest runs on a durable PostgreSQL (fsync on). The calls of the large set are
 made in SQL from the seed (analytics_data.py), each with two turns; ten million take about 20 GB below DIALPLANE_BENCH_DIR (default /tmp), which are removed at
-the end. Everything shares this machine's cores: database, service and clients."""
+the end; with --keep they stay in FOLDER, and a later run with the same FOLDER measures them instead of making them again. Everything shares this machine's cores: database, service and clients."""
 import argparse
 import json
 import os
@@ -39,7 +39,8 @@ class Database:
     """Another database of the same server, with a service of its own."""
 
     def __init__(self, server, name):
-        server.sql(f"create database {name}")
+        if not server.found:
+            server.sql(f"create database {name}")
         self.url = server.url.replace("/dialplane?", f"/{name}?")
         self.sql = lambda text, timeout=300: PrivatePostgres.sql(self, text, timeout)
 
@@ -172,14 +173,28 @@ def ingest(database, address, seconds, seed):
     print(f"  (each call reported in 4 pieces: {pieces['rows']:,.0f} rows/s, p50 {pieces['p50']:.1f} ms, p99 {pieces['p99']:.1f} ms a report)", flush=True)
 
 
+def make(database, larger, address, options):
+    """Ingest into the empty database first, which its calls then replace."""
+    set_up(database)
+    set_up(larger)
+    ingest(database, address, options.seconds, options.seed)
+    database.sql("alter system set fsync = off; select pg_reload_conf()")  # for making data only
+    generate(database, SMALL, options.seed)
+    began = time.monotonic()
+    generate(larger, options.calls, options.seed)
+    database.sql("alter system reset fsync; select pg_reload_conf()")
+    print(f"  ({options.calls:,} calls made in {time.monotonic() - began:.0f} s; the database has {larger.sql('select pg_size_pretty(pg_database_size(current_database()))')})", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--calls", type=int, default=10_000_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--requests", type=int, default=1000)
+    parser.add_argument("--keep", metavar="FOLDER", help="keep the databases there, or measure those that are there")
     options = parser.parse_args()
-    database = PrivatePostgres(shared_buffers="1GB", max_wal_size="8GB", effective_cache_size="4GB", checkpoint_timeout="30min")
+    database = PrivatePostgres(options.keep, shared_buffers="1GB", max_wal_size="8GB", effective_cache_size="4GB", checkpoint_timeout="30min")
     services, addresses = [], [f"unix:/tmp/dialplane-bench.{os.getpid()}.{n}" for n in range(2)]
     try:
         larger = Database(database, "larger")
@@ -189,15 +204,11 @@ def main():
         clients = [Client(address) for address in addresses]
         client = clients[1]
         print(f"analytics: one service a database, {os.cpu_count()} cores shared by all, load {os.getloadavg()[0]:.1f}, seed {options.seed}", flush=True)
-        set_up(database)
-        set_up(larger)
-        ingest(database, addresses[0], options.seconds, options.seed)
-        database.sql("alter system set fsync = off; select pg_reload_conf()")  # for making data only
-        generate(database, SMALL, options.seed)
-        began = time.monotonic()
-        generate(larger, options.calls, options.seed)
-        database.sql("alter system reset fsync; select pg_reload_conf()")
-        print(f"  ({options.calls:,} calls made in {time.monotonic() - began:.0f} s; the database has {larger.sql('select pg_size_pretty(pg_database_size(current_database()))')})", flush=True)
+        if database.found:
+            options.calls = int(larger.sql("select count(*) from call_index", timeout=3600))
+            print(f"  (the {options.calls:,} calls of {options.keep}; ingest is not measured)", flush=True)
+        else:
+            make(database, larger, addresses[0], options)
         small, large = time_metrics(clients, options.requests)
         ratio = statistics.median(large) / statistics.median(small)
         figure(f"metrics over {DAYS} days, {SMALL:,} to {options.calls:,} calls (median {statistics.median(small):.2f} ms to {statistics.median(large):.2f} ms)", f"{ratio:.2f} x", "1.5 x",
