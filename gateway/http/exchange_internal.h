@@ -56,7 +56,6 @@ struct exchange {
     int32_t stream_id;
     int64_t body_due_us;    /* when enough of its body must have come; 0: nobody waits for it */
     uint64_t body_mark;     /* of body_received, when that was set */
-    size_t head_seen;       /* bytes of its head as decoded, kept or not */
     unsigned reject_status; /* found while its head was read; 0: none */
     const char *reject_detail;
     bool in_end;     /* the peer has sent all of the body */

@@ -309,12 +309,11 @@ static size_t feed(struct protocol *protocol, const char *data, size_t length)
     taken = nghttp2_session_mem_recv(h2->session, (const uint8_t *)data, length);
     if (taken < 0) {
         /* Not even HTTP/2, a flood, or out of memory. What can be said is said. */
-        bool flood = taken == NGHTTP2_ERR_FLOODED || taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+        enum http_limit limit;
+        bool flood = h2_flood_of((int)taken, &limit);
         protocol->link->core->stats.protocol_errors++;
         if (flood) {
-            http_count_limit(protocol->link->core, taken == NGHTTP2_ERR_FLOODED
-                                                       ? HTTP_LIMIT_CONTROL_FRAMES
-                                                       : HTTP_LIMIT_CONTINUATIONS);
+            http_count_limit(protocol->link->core, limit);
         }
         nghttp2_session_terminate_session(h2->session, flood ? NGHTTP2_ENHANCE_YOUR_CALM
                                                              : NGHTTP2_PROTOCOL_ERROR);

@@ -20,7 +20,8 @@ static bool exceeds(const struct h2 *h2, struct h2_meter *meter, uint32_t limit)
     return ++meter->count == limit; /* once: the session ends with it */
 }
 
-void h2_calm(struct h2 *h2, enum http_limit limit)
+/* The peer is told to calm down (GOAWAY), and then left. */
+static void calm(struct h2 *h2, enum http_limit limit)
 {
     struct http_core *core = h2->protocol.link->core;
 
@@ -30,17 +31,34 @@ void h2_calm(struct h2 *h2, enum http_limit limit)
     h2->protocol.link->wake(h2->protocol.link);
 }
 
+bool h2_flood_of(int error, enum http_limit *ret_limit)
+{
+    switch (error) {
+    case NGHTTP2_ERR_FLOODED:
+        *ret_limit = HTTP_LIMIT_CONTROL_FRAMES;
+        return true;
+    case NGHTTP2_ERR_TOO_MANY_CONTINUATIONS:
+        *ret_limit = HTTP_LIMIT_CONTINUATIONS;
+        return true;
+    case NGHTTP2_ERR_CALLBACK_FAILURE: /* h2_on_header() alone */
+        *ret_limit = HTTP_LIMIT_HEADER_SIZE;
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void count_reset(struct h2 *h2)
 {
     if (exceeds(h2, &h2->resets, h2->protocol.link->core->limits.resets_per_second)) {
-        h2_calm(h2, HTTP_LIMIT_RESETS);
+        calm(h2, HTTP_LIMIT_RESETS);
     }
 }
 
 static void count_control(struct h2 *h2)
 {
     if (exceeds(h2, &h2->controls, h2->protocol.link->core->limits.control_frames_per_second)) {
-        h2_calm(h2, HTTP_LIMIT_CONTROL_FRAMES);
+        calm(h2, HTTP_LIMIT_CONTROL_FRAMES);
     }
 }
 

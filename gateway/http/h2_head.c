@@ -50,6 +50,7 @@ int h2_on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, vo
 {
     struct h2 *h2 = user;
     (void)session;
+    h2->head_bytes = 0;
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
         return 0;
     }
@@ -91,21 +92,18 @@ int h2_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uin
     bool kept;
     (void)session;
     (void)flags;
+    /* HPACK lets one byte stand for kilobytes again and again: what is refused, or of no meaning,
+     * is still decoded, but not for ever. Only this result ends it within a frame, whose references
+     * can be good for twenty milliseconds. */
+    h2->head_bytes += name_length + value_length;
+    if (h2->head_bytes > (size_t)limits->header_bytes * HEAD_BOMB) {
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
         return 0; /* trailers: of no meaning here */
     }
     exchange = h2_stream_exchange(h2, frame->hd.stream_id);
     if (!exchange) {
-        return 0;
-    }
-    /* HPACK lets one byte stand for kilobytes again and again: what is refused is still decoded,
-     * but not for ever. */
-    exchange->head_seen += name_length + value_length;
-    if (exchange->head_seen > (size_t)limits->header_bytes * HEAD_BOMB) {
-        if (exchange->head_seen - name_length - value_length <=
-            (size_t)limits->header_bytes * HEAD_BOMB) {
-            h2_calm(h2, HTTP_LIMIT_HEADER_SIZE);
-        }
         return 0;
     }
     if (exchange->reject_status) {

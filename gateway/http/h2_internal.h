@@ -24,6 +24,7 @@ struct h2 {
     unsigned socket_count;       /* of them WebSockets */
     size_t stream_bytes;         /* waiting in all streams' `out`, for the peer's windows */
     int32_t open_head;           /* the stream whose header block is half received; 0: none */
+    size_t head_bytes;           /* of the head or trailers that came last, as decoded */
     struct h2_meter resets;      /* RST_STREAM that the peer sent, or made us send */
     struct h2_meter controls;    /* frames that bring nothing */
     uint32_t window_updates_due; /* of the peer, for the data that it was sent */
@@ -45,8 +46,6 @@ int h2_on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, vo
 int h2_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                  size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
                  void *user);
-/* The peer is told to calm down (GOAWAY), and then left. */
-void h2_calm(struct h2 *h2, enum http_limit limit);
 
 /* h2_flood.c: frames that cost us more than they cost the peer. nghttp2 1.52 knows some of them (it
  * limits the peer's resets, CONTINUATION frames of a head, settings of a frame, and
@@ -58,6 +57,8 @@ int h2_on_unknown_frame(nghttp2_session *session, void **payload, const nghttp2_
                         void *user);
 void h2_count_received(struct h2 *h2, const nghttp2_frame *frame);
 void h2_count_sent(struct h2 *h2, const nghttp2_frame *frame);
+/* Whether what nghttp2_session_mem_recv() failed with is a flood, and of what. */
+bool h2_flood_of(int error, enum http_limit *ret_limit);
 
 /* Checks and announces, or rejects. */
 void h2_head_is_whole(struct exchange *exchange);

@@ -141,14 +141,16 @@ def test_continuations_end_in_calm(server):
     alive(server, "continuations", before + 1)
 
 
-def test_a_head_that_unpacks_to_much_more(start):
+@pytest.mark.parametrize("where", ["head", "trailers"])
+def test_a_head_that_unpacks_to_much_more(start, where):
     """Each byte stands for a field of 4000; the connection ends long before the bytes do."""
     server = start(header_bytes=8192)
     # A literal with indexing, then its index in the dynamic table (62) again and again.
     literal = b"\x40\x06x-bomb" + b"\x7f\xa1\x1e" + b"v" * 4000
-    block = b"\x82\x86\x84\x41\x01x" + literal + b"\xbe" * 12000
+    block = (GET if where == "head" else b"") + literal + b"\xbe" * 12000
     pieces = [block[at:at + 16000] for at in range(0, len(block), 16000)]
-    frames = h2_frame(1, 1 | (4 if len(pieces) == 1 else 0), 1, pieces[0])
+    frames = h2_frame(1, 4, 1, b"\x83\x86\x41\x01x\x44\x08/collect") if where == "trailers" else b""
+    frames += h2_frame(1, 1 | (4 if len(pieces) == 1 else 0), 1, pieces[0])
     for n, piece in enumerate(pieces[1:], 2):
         frames += h2_frame(9, 4 if n == len(pieces) else 0, 1, piece)
     goaway(server, frames)
