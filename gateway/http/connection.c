@@ -132,6 +132,7 @@ static void update(struct connection *connection, bool input_came)
         connection->read_mark = connection->received;
     }
     connection->waiting = waiting;
+    connection->socket.patient = waiting == HTTP_WAIT_HEADER || !protocol;
 }
 
 /* A protocol may have named the one that follows it (WebSocket after HTTP/1). */

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define BACKLOG 1024
-#define ACCEPTS_A_TURN 64
+#define ACCEPTS_A_TURN 32
 #define UNSENT_LIMIT_BYTES (64 * 1024)
 /* Out of file descriptors: the queue of the kernel waits so long. */
 #define PAUSE_US INT64_C(100000)

@@ -18,6 +18,9 @@
 #define RECORDS_MAX 16
 /* A step of a handshake may cost a millisecond (a signature with RSA): then requests get theirs. */
 #define HANDSHAKE_STEPS_A_TURN 8
+/* Of those that have asked for nothing yet: ten thousand may have input at once, and each costs
+ * some ten microseconds. */
+#define PATIENT_INPUTS_A_TURN 32
 
 static void at_turn_end(void *context);
 
@@ -143,6 +146,18 @@ static bool may_shake_hands(struct net *net)
     return ++net->handshake_steps <= HANDSHAKE_STEPS_A_TURN;
 }
 
+static bool must_wait(struct net_socket *socket)
+{
+    if (net_socket_is_shaking_hands(socket)) {
+        return !may_shake_hands(socket->net);
+    }
+    if ((!socket->patient && !socket->discarding) || (socket->tls && tls_has_more(socket->tls))) {
+        return false; /* or it has no more of it in the kernel, which would remind us */
+    }
+    ask_for_turn_end(socket->net);
+    return ++socket->net->patient_inputs > PATIENT_INPUTS_A_TURN;
+}
+
 static void take_input(struct net_socket *socket, size_t got);
 
 static void on_readable(evutil_socket_t fd, short what, void *context)
@@ -153,7 +168,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
     (void)fd;
     (void)what;
 
-    if (net_socket_is_shaking_hands(socket) && !may_shake_hands(socket->net)) {
+    if (must_wait(socket)) {
         return; /* the socket stays readable */
     }
     got = receive(socket);
@@ -407,6 +422,7 @@ static void at_turn_end(void *context)
     struct net_socket *socket = net->woken_first;
     net->deferred = false;
     net->handshake_steps = 0;
+    net->patient_inputs = 0;
     /* Only those woken so far: who is woken again from here gets the next turn. */
     net->woken_first = NULL;
     net->woken_last = NULL;

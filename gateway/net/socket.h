@@ -25,6 +25,7 @@ struct net {
     struct net_socket *closed; /* to be freed at the end of the turn */
     bool deferred;             /* the end of this turn has been asked for */
     unsigned handshake_steps;  /* in this turn */
+    unsigned patient_inputs;   /* in this turn */
     uint64_t bytes_in, bytes_out;
 };
 bool net_init(struct net *net, struct loop *loop);
@@ -62,6 +63,7 @@ struct net_socket {
     int fd;
     bool woken, closed, input_wanted, reading, writing, blocked, discarding, eof;
     bool secured; /* the handshake has succeeded */
+    bool patient; /* its input may wait for another turn when there is much of it */
     struct event read_event, write_event;
 };
 
