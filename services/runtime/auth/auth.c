@@ -1,5 +1,5 @@
-/* Tokens that have been verified are remembered, in a bounded table, by all their bytes; a changed
- * key set forgets them all, so that a key that was taken out ends what it had signed. */
+/* Tokens against the key set, from a file or a source. A changed set forgets all tokens that were
+ * found good, so that a key that was taken out ends what it had signed. */
 #include "auth/internal.h"
 
 #include "base/log.h"
@@ -13,13 +13,6 @@
 
 /* How often the file is looked at, at most; a new key is known this soon. */
 #define RELOAD_US (2 * TIME_US_PER_SECOND)
-
-struct slot {
-    char *token; /* malloc; NULL: free */
-    size_t length;
-    struct arena *arena; /* of the claims' text */
-    struct token claims;
-};
 
 struct auth {
     const struct clock *clock;
@@ -37,23 +30,10 @@ struct auth {
     struct auth_check_list waiters; /* for what is being fetched */
     struct auth_store store;
     struct facts *facts; /* NULL: there is no store */
-    struct slot *slots;
-    uint64_t seed; /* so that nobody can choose tokens that push each other out */
+    struct verified *verified;
+    uint64_t seed; /* so that nobody can choose names that meet in a table */
     struct auth_stats stats;
 };
-
-static void forget(struct slot *slot)
-{
-    free(slot->token);
-    arena_free(slot->arena);
-    memset(slot, 0, sizeof(*slot));
-}
-
-static void forget_all(struct auth *auth)
-{
-    for (unsigned i = 0; i < auth->options.cache_slots; i++)
-        forget(&auth->slots[i]);
-}
 
 static bool has_changed(struct auth *auth)
 {
@@ -91,7 +71,7 @@ static void reload(struct auth *auth)
     key_set_done(&auth->keys);
     auth->keys = fresh;
     auth->stats.key_reloads++;
-    forget_all(auth);
+    verified_clear(auth->verified);
     log_event(LOG_LEVEL_INFO, "key_set_loaded", log_int("keys", auth->keys.count));
 }
 
@@ -104,7 +84,7 @@ static bool take_text(struct auth *auth, struct str text, struct err *err)
     key_set_done(&auth->keys);
     auth->keys = fresh;
     auth->text_hash = XXH3_64bits_withSeed(text.data, text.length, auth->seed);
-    forget_all(auth);
+    verified_clear(auth->verified);
     return true;
 }
 
@@ -133,15 +113,14 @@ static bool prepare(struct auth *auth, const struct auth_options *options)
     auth->options.audience = auth->audience;
     if (options->source)
         auth->source = *options->source;
-    if (options->cache_slots)
-        auth->slots = calloc(options->cache_slots, sizeof(*auth->slots));
+    auth->verified = verified_new(options->cache_slots);
     if (options->store) {
         auth->store = *options->store;
         auth->facts = facts_new(auth->clock, options->store, options->cache_slots,
                                 options->recheck_us, auth->seed);
     }
     return (auth->path || !options->key_set_path) && auth->issuer && auth->audience &&
-           (auth->slots || !options->cache_slots) && (auth->facts || !options->store);
+           auth->verified && (auth->facts || !options->store);
 }
 
 struct auth *auth_new(const struct clock *clock, const struct auth_options *options,
@@ -166,22 +145,18 @@ void auth_free(struct auth *auth)
 {
     if (!auth)
         return;
-    if (auth->slots)
-        forget_all(auth);
+    verified_free(auth->verified);
     key_set_done(&auth->keys);
     facts_free(auth->facts);
-    free(auth->slots);
     free(auth->path);
     free(auth->issuer);
     free(auth->audience);
     free(auth);
 }
 
-static bool give(const struct token *token, struct arena *arena, struct principal *ret_principal,
-                 struct err *err)
+bool principal_copy(const struct principal *from, struct arena *arena,
+                    struct principal *ret_principal, struct err *err)
 {
-    const struct principal *from = &token->principal;
-
     *ret_principal = *from;
     ret_principal->subject = arena_strndup(arena, from->subject, strlen(from->subject));
     if (from->company_id)
@@ -191,49 +166,28 @@ static bool give(const struct token *token, struct arena *arena, struct principa
            err_set(err, ERR_RESOURCE_EXHAUSTED, REASON_TOO_LARGE, "out of memory");
 }
 
-/* Short of memory it is not remembered, which only costs time. */
-static void remember(struct slot *slot, struct str text, const struct token *token)
-{
-    struct err err = {0};
-
-    forget(slot);
-    slot->arena = arena_new(8192);
-    slot->token = malloc(text.length);
-    slot->claims = *token;
-    if (!slot->arena || !slot->token || !give(token, slot->arena, &slot->claims.principal, &err)) {
-        forget(slot);
-        return;
-    }
-    memcpy(slot->token, text.data, text.length);
-    slot->length = text.length;
-}
-
 bool auth_verify_token(struct auth *auth, struct str text, struct arena *arena,
                        struct principal *ret_principal, struct err *err)
 {
     int64_t now = auth->clock->wall_us(auth->clock);
     int64_t leeway = auth->options.leeway_us;
-    struct slot *slot = NULL;
+    const struct token *known;
     struct token token;
 
     if (auth->path)
         reload(auth);
-    if (auth->options.cache_slots)
-        slot = &auth->slots[XXH3_64bits_withSeed(text.data, text.length, auth->seed) %
-                            auth->options.cache_slots];
-    if (slot && slot->token && slot->length == text.length &&
-        memcmp(slot->token, text.data, text.length) == 0) {
+    known = verified_find(auth->verified, text);
+    if (known) {
         auth->stats.remembered++;
-        return token_is_current(&slot->claims, now, leeway, err) &&
-               give(&slot->claims, arena, ret_principal, err);
+        return token_is_current(known, now, leeway, err) &&
+               principal_copy(&known->principal, arena, ret_principal, err);
     }
     if (!token_verify(&auth->keys, &auth->options, text, arena, &token, err))
         return false;
     auth->stats.verified++;
     if (!token_is_current(&token, now, leeway, err))
         return false;
-    if (slot)
-        remember(slot, text, &token);
+    verified_keep(auth->verified, text, &token);
     *ret_principal = token.principal;
     return true;
 }

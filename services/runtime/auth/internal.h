@@ -62,7 +62,23 @@ bool token_verify(const struct key_set *keys, const struct auth_options *options
 bool token_is_current(const struct token *token, int64_t now_us, int64_t leeway_us,
                       struct err *err);
 
+/* ---- verified.c: tokens whose signature has been found good ---- */
+
+struct verified;
+/* Of at most so many tokens; 0: it keeps none. NULL: short of memory. */
+struct verified *verified_new(unsigned limit);
+void verified_free(struct verified *table);
+void verified_clear(struct verified *table);
+/* Its claims, good until the next call; NULL: it is not known. */
+const struct token *verified_find(struct verified *table, struct str text);
+/* Short of memory it is not kept, which only costs time. */
+void verified_keep(struct verified *table, struct str text, const struct token *token);
+
 /* ---- auth.c: tokens and their keys ---- */
+
+/* With its texts. */
+bool principal_copy(const struct principal *from, struct arena *arena,
+                    struct principal *ret_principal, struct err *err);
 
 /* As auth_begin(), of a token, from what is known now. */
 bool auth_verify_token(struct auth *auth, struct str text, struct arena *arena,

@@ -86,6 +86,12 @@ const char *fixture_keys(struct fixture *fixture, const char *kids)
 
 struct str fixture_token(struct fixture *fixture, char kid, const char *company)
 {
+    return fixture_token_of(fixture, kid, company, 0);
+}
+
+struct str fixture_token_of(struct fixture *fixture, char kid, const char *company,
+                            unsigned subject)
+{
     char header[64], claims[400], text[1200];
     unsigned char secret[32], mac[32];
     unsigned mac_size = 0;
@@ -96,8 +102,8 @@ struct str fixture_token(struct fixture *fixture, char kid, const char *company)
     text[at++] = '.';
     length = snprintf(
         claims, sizeof(claims),
-        "{\"iss\":\"i\",\"aud\":\"a\",\"sub\":\"s\",\"exp\":%lld,\"roles\":[\"%s\"]%s%s%s}",
-        (long long)(BEGIN + 3600), company ? "viewer" : "platform",
+        "{\"iss\":\"i\",\"aud\":\"a\",\"sub\":\"s%u\",\"exp\":%lld,\"roles\":[\"%s\"]%s%s%s}",
+        subject, (long long)(BEGIN + 3600), company ? "viewer" : "platform",
         company ? ",\"company_id\":\"" : "", company ? company : "", company ? "\"" : "");
     at += base64url_encode(claims, (size_t)length, text + at, sizeof(text) - at);
     secret_of(kid, secret);

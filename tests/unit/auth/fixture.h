@@ -43,6 +43,8 @@ const char *fixture_keys(struct fixture *fixture, const char *kids);
 /* "Bearer <JWT>" signed with the secret of `kid`; company NULL: a platform token. Good for an hour
  * from the clock's beginning. */
 struct str fixture_token(struct fixture *fixture, char kid, const char *company);
+struct str fixture_token_of(struct fixture *fixture, char kid, const char *company,
+                            unsigned subject);
 void ask(struct fixture *fixture, struct caller *caller, struct str header, bool takes_tickets);
 /* Answers the oldest question: record NULL is an outage. */
 void answer(struct fixture *fixture, const struct auth_record *record);

@@ -64,7 +64,7 @@ static void test_an_unknown_kid_fetches_and_waits(void **state)
     assert_true(first.is_done && first.is_good);
     assert_true(second.is_done && !second.is_good);
     assert_string_equal(second.err.reason, "TOKEN_UNKNOWN_KEY");
-    assert_string_equal(first.check.principal.subject, "s");
+    assert_string_equal(first.check.principal.subject, "s0");
     /* Made-up kids are no lever: at most one fetch each 30 seconds. */
     for (int i = 0; i < 1000; i++)
         expect(&fixture, 'x', false);
