@@ -1,17 +1,20 @@
-"""What a verified token, and an API key, costs: the same GET on a platform that asks nobody and on one that asks everybody, in turns, by CPU time. And what row-level
+"""What a verified token, and an API key, costs: the same GET on a platform that asks nobody and on one that asks everybody, at the same time, by CPU time. And what row-level
 security costs on top of it: the same GETs with tokens of the platform, whose statements it does not confine, and with those of companies."""
 
+import json
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 from measure import PRESET, ROOT, finish, heading, info, median, missed, platform, verdict, wrk
 
-ROUNDS = 5
-SECONDS = 4
+ROUNDS = 12
+SECONDS = 2
 LIMIT = 1.10
 SECURITY_LIMIT = 1.15  # callers of one company: row-level security, and telling the server whose statement it is
 CHANGES_LIMIT = 1.6  # the worst case: another company with every request, one request a batch
 CALLERS = 100
+CONNECTIONS, PAUSE_MS = 32, 10  # some 3,000 requests a second of each
 
 
 def token(folder, number, *flags):
@@ -21,18 +24,62 @@ def token(folder, number, *flags):
     return subprocess.run([*command, "--subject", f"caller-{number}", *flags], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-def script(folder, name, pairs):
-    """wrk sends these in turns: (token, path); without a path the one of its command line."""
-    made = ",".join("{" + f'"{t}",' + (f'"{path}"' if path else "nil") + "}" for t, path in pairs)
+def script(folder, name, pairs, pause_ms=0):
+    """wrk sends these in turns: (token, path); without a token nothing is shown, without a path it is the one of its command line. Each connection pauses between."""
+    made = ",".join(f"{{{json.dumps(f'Bearer {shown}') if shown else 'nil'}, {json.dumps(path) if path else 'nil'}}}" for shown, path in pairs)
     with open(f"{folder}/{name}.lua", "w", encoding="utf-8") as out:
         out.write(f"local made, n = {{}}, 0\nlocal pairs_of = {{{made}}}\n"
-                  "function init() for i, p in ipairs(pairs_of) do made[i] = wrk.format(nil, p[2], {Authorization = 'Bearer ' .. p[1]}) end end\n"
-                  "function request() n = n % #made + 1 return made[n] end\n")
+                  "function init() for i, p in ipairs(pairs_of) do made[i] = wrk.format(nil, p[2], {Authorization = p[1]}) end end\n"
+                  "function request() n = n % #made + 1 return made[n] end\n" + (f"function delay() return {pause_ms} end\n" if pause_ms else ""))
     return f"{folder}/{name}.lua"
 
 
-def cost(run):
-    return sum(run.per_request(name) for name in ("gateway", "skillbase", "postgres"))
+PARTS = ("gateway", "skillbase", "postgres")
+
+
+class Costs:
+    """CPU microseconds of a GET, of many runs."""
+
+    def __init__(self):
+        self.parts = {part: [] for part in PARTS}
+        self.rates, self.wholes = [], []
+
+    def add(self, run):
+        for part, found in self.parts.items():
+            found.append(run.per_request(part))
+        self.rates.append(run.rate)
+        self.wholes.append(sum(run.per_request(part) for part in PARTS))
+
+    def tell(self, name):
+        info(f"{name}: {median(self.rates):.0f}/s, {median(self.wholes):.1f} µs a GET ({', '.join(f'{part} {median(found):.1f}' for part, found in self.parts.items())}; "
+             f"{min(self.wholes):.1f} to {max(self.wholes):.1f})")
+
+
+def in_turns(arms):
+    """name: (platform, path, script) → name: the median cost; forwards and backwards, because the machine's speed drifts."""
+    found = {name: Costs() for name in arms}
+    for number in range(ROUNDS):
+        for name in list(arms)[::-1 if number % 2 else 1]:
+            owned, path, made = arms[name]
+            found[name].add(wrk(owned, path, SECONDS, script=made))
+    for name, costs in found.items():
+        costs.tell(name)
+    return {name: median(costs.wholes) for name, costs in found.items()}
+
+
+def at_once(one, other, name):
+    """The median ratio of what the other costs to what the one does, both at the same moment, because the machine's speed changes from second to second by more than
+    what is looked for here, and at the same rate, because a process that has more to do at once does each for less."""
+    costs, ratios = (Costs(), Costs()), []
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(ROUNDS):
+            runs = list(pool.map(lambda arm: wrk(arm[0], arm[1], SECONDS, connections=CONNECTIONS, script=arm[2]), (one, other)))
+            for kept, run in zip(costs, runs):
+                kept.add(run)
+            ratios.append(costs[1].wholes[-1] / costs[0].wholes[-1])
+    costs[0].tell("with nothing")
+    costs[1].tell(f"at the same time with {name}")
+    verdict(f"CPU of a GET with {name} / without ({min(ratios):.2f} to {max(ratios):.2f})", median(ratios), "", LIMIT)
 
 
 def row_level_security(folder, platform_token, closed, api):
@@ -45,18 +92,9 @@ def row_level_security(folder, platform_token, closed, api):
         "one": script(folder, "one", [(token(folder, n, "--role", "manager", "--company", first), first_path) for n in range(CALLERS)]),
         "each": script(folder, "each", [(token(folder, n, "--role", "manager", "--company", company), path) for n, (company, path) in enumerate(own)]),
     }
-    ratios = {"one": [], "each": []}
-    for number in range(1, ROUNDS + 1):
-        runs = {name: wrk(closed, first_path, SECONDS, script=path) for name, path in scripts.items()}
-        for name, found in ratios.items():
-            found.append(cost(runs[name]) / cost(runs["all"]))
-        info(f"round {number}: not confined {runs['all'].rate:.0f}/s, {cost(runs['all']):.1f} µs a GET; of one company {runs['one'].rate:.0f}/s, "
-             f"{cost(runs['one']):.1f} µs (postgres {runs['one'].per_request('postgres') - runs['all'].per_request('postgres'):+.1f}, skillbase "
-             f"{runs['one'].per_request('skillbase') - runs['all'].per_request('skillbase'):+.1f}); of {CALLERS} in turns {runs['each'].rate:.0f}/s, "
-             f"{cost(runs['each']):.1f} µs (postgres {runs['each'].per_request('postgres') - runs['all'].per_request('postgres'):+.1f})")
-    verdict("CPU of a GET of one company's callers / of who sees all", median(ratios["one"]), "", SECURITY_LIMIT)
-    verdict("the same when the company changes with every request", median(ratios["each"]), "", CHANGES_LIMIT)
-
+    costs = in_turns({name: (closed, first_path, path) for name, path in scripts.items()})
+    verdict("CPU of a GET of one company's callers / of who sees all", costs["one"] / costs["all"], "", SECURITY_LIMIT)
+    verdict("the same when the company changes with every request", costs["each"] / costs["all"], "", CHANGES_LIMIT)
 
 
 def main():
@@ -72,19 +110,9 @@ def main():
             # Platform keys, as the tokens are: row-level security is measured below.
             keys = [closed_api.ok("POST", f"/api/companies/{company['id']}/api-keys", 201, json={"name": f"caller {n}", "roles": ["platform"]})["key"]
                     for n in range(CALLERS)]
-            scripts = {"a token": script(folder, "tokens", [(t, None) for t in tokens]), "an API key": script(folder, "keys", [(k, None) for k in keys])}
-            ratios = {name: [] for name in scripts}
-            for number in range(1, ROUNDS + 1):
-                off = wrk(free, paths[0], SECONDS)
-                info(f"round {number}: without {off.rate:.0f}/s, {cost(off):.1f} µs a GET")
-                for name, path in scripts.items():
-                    on = wrk(closed, paths[1], SECONDS, script=path)
-                    ratios[name].append(cost(on) / cost(off))
-                    info(f"  with {name} {on.rate:.0f}/s, {cost(on):.1f} µs "
-                         f"(gateway {on.per_request('gateway') - off.per_request('gateway'):+.1f}, skillbase "
-                         f"{on.per_request('skillbase') - off.per_request('skillbase'):+.1f}); ratio {ratios[name][-1]:.3f}")
-            for name, found in ratios.items():
-                verdict(f"CPU of a GET with {name} / without", median(found), "", LIMIT)
+            nothing = free, paths[0], script(folder, "nothing", [(None, None)] * CALLERS, PAUSE_MS)
+            at_once(nothing, (closed, paths[1], script(folder, "tokens", [(t, None) for t in tokens], PAUSE_MS)), "a token")
+            at_once(nothing, (closed, paths[1], script(folder, "keys", [(k, None) for k in keys], PAUSE_MS)), "an API key")
             row_level_security(folder, tokens[0], closed, closed_api)
     # What rate limits cost, without a network: the program holds itself to its limit.
     if subprocess.run([str(ROOT / "build" / PRESET / "bin" / "bench_limits")], check=False).returncode != 0:
