@@ -207,17 +207,27 @@ bool limits_admit(struct request *request, enum rate_class class)
            take(request, limits->addresses, &key, class, now, false);
 }
 
-void limits_on_refused(struct limits *limits, const struct net_address *address,
-                       const char *authorization, int64_t now)
+static void charge_guess(struct limits *limits, const struct net_address *address, int64_t now)
 {
     const struct rate_rule *rule = &limits->rules[RATE_ALL];
     struct rate_key key = key_of(address);
 
+    if (limits->enabled && rule->interval_ns && limits->failure_cost)
+        rate_charge(limits->addresses, &key, RATE_ALL, rule, limits->failure_cost, true, now);
+}
+
+void limits_on_refused(struct limits *limits, const struct net_address *address,
+                       const char *authorization, int64_t now)
+{
     if (!limits->enabled || !authorization)
         return;
     rate_credentials_forget(limits->credentials, str_from(authorization));
-    if (rule->interval_ns && limits->failure_cost)
-        rate_charge(limits->addresses, &key, RATE_ALL, rule, limits->failure_cost, true, now);
+    charge_guess(limits, address, now);
+}
+
+void limits_on_guess(struct worker *worker, const struct net_address *address)
+{
+    charge_guess(worker->gateway->limits, address, now_us(worker));
 }
 
 void limits_on_principal(void *context, const char *authorization, struct str principal)

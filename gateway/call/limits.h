@@ -15,6 +15,7 @@ struct loop;
 struct request;
 struct rate_share;
 struct schema_method;
+struct worker;
 
 struct limits_options {
     bool enabled;        /* false: nobody is counted */
@@ -63,6 +64,8 @@ enum rate_class limits_class(const struct schema_method *method, const char *ver
 void limits_find_client(struct request *request);
 /* False: it has been answered 429. */
 bool limits_admit(struct request *request, enum rate_class class);
+/* Somebody at that address has shown a credential that never was good, as far as is known. */
+void limits_on_guess(struct worker *worker, const struct net_address *address);
 /* Somebody at that address has shown a credential (NULL: none) that is not good. */
 void limits_on_refused(struct limits *limits, const struct net_address *address,
                        const char *authorization, int64_t now_us);

@@ -9,6 +9,7 @@ struct socket {
     struct watcher watcher; /* first: a watcher is its socket */
     struct worker *worker;
     struct websocket *websocket;
+    struct net_address client;
     bool closing;
 };
 
@@ -59,6 +60,9 @@ static void on_end(struct watcher *watcher, const struct err *err)
 {
     struct socket *socket = (struct socket *)watcher;
 
+    /* A stream that was good costs its address nothing when its credential ends. */
+    if (err->code == ERR_UNAUTHENTICATED && !watcher->begun)
+        limits_on_guess(socket->worker, &socket->client);
     if (err->code != ERR_OK && !socket->closing) {
         struct buf *text = worker_scratch(&socket->worker->text);
         const char *message = err->message[0] ? err->message : problem_title(problem_status(err));
@@ -118,6 +122,7 @@ void socket_start(struct request *request, struct str wire)
         return;
     }
     socket->worker = worker;
+    socket->client = request->client;
     socket->watcher.ops = &socket_ops;
     struct hub_caller caller = {&request->identity, request->authorization,
                                 request->client_address};

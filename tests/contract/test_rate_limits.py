@@ -187,6 +187,26 @@ def test_guessing_costs_the_address_and_nobody_else(gateway):
     assert ask(client, "good-anna-1").status_code == 200
 
 
+def test_guessing_over_a_websocket_costs_as_much(gateway):
+    """There the upgrade has been answered before the service refuses."""
+    client = gateway(*COUNTED, "--rate-address", "1/h:50", "--rate-failure-cost", "10")
+    address = client.base_url.netloc.decode()
+    guesses = 0
+    while True:
+        with Raw(address) as raw:
+            raw.send(f"GET /api/analytics/ws/calls/{NOBODY} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                     f"Authorization: Bearer bad-{guesses}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            answer = raw.answer(head_only=True)
+            if answer.status_code != 101:
+                break
+            while raw.take(1) != b"\x88":  # the message that says why is a text without such a byte
+                pass
+            assert int.from_bytes(raw.take(3)[1:], "big") == 4401
+        guesses += 1
+        assert guesses < 10
+    assert answer.status_code == 429 and guesses == 5  # as above
+
+
 def test_a_token_that_says_anna_is_not_anna(gateway):
     """What a forged token says of itself empties nobody's bucket, and makes none."""
     client = gateway(*COUNTED, "--rate-reads", "1/h:20", "--rate-failure-cost", "0")
