@@ -133,11 +133,13 @@ static const struct column suppression_columns[] = {
 static const struct column key_columns[] = {
     {"ID", "id", CELL_TEXT, false, 0},
     {"NAME", "name", CELL_TEXT, true, 0},
-    {"PREFIX", "prefix", CELL_TEXT, false, 1},
-    {"EXPIRES", "expires_at", CELL_TIME, false, 2},
-    {"LAST USED", "last_used_at", CELL_TIME, false, 3},
-    {"MADE BY", "created_by", CELL_TEXT, true, 4},
-    {"CREATED", "created_at", CELL_TIME, false, 5},
+    {"ROLES", "roles", CELL_TEXT, true, 1},
+    {"GRANTS", "grants", CELL_TEXT, true, 2},
+    {"PREFIX", "prefix", CELL_TEXT, false, 3},
+    {"EXPIRES", "expires_at", CELL_TIME, false, 4},
+    {"LAST USED", "last_used_at", CELL_TIME, false, 5},
+    {"MADE BY", "created_by", CELL_TEXT, true, 6},
+    {"CREATED", "created_at", CELL_TIME, false, 7},
     {NULL, NULL, 0, false, 0},
 };
 

@@ -116,11 +116,26 @@ static void put_scalar(struct buf *out, const json_t *value)
         buf_put_cstr(out, NOTHING);
 }
 
+/* "viewer, agent" */
+static void put_words(struct buf *out, const json_t *list)
+{
+    size_t index;
+    json_t *word;
+    json_array_foreach(list, index, word)
+    {
+        if (index)
+            buf_put_cstr(out, ", ");
+        put_scalar(out, word);
+    }
+}
+
 static void put_cell(struct buf *out, const json_t *value, enum cell kind)
 {
     if (!value || json_is_null(value))
         return;
-    if (kind == CELL_COUNT && json_is_integer(value))
+    if (json_is_array(value))
+        put_words(out, value);
+    else if (kind == CELL_COUNT && json_is_integer(value))
         text_put_count(out, json_integer_value(value));
     else if (kind == CELL_SECONDS && json_is_number(value))
         put_number(out, json_number_value(value), 1);

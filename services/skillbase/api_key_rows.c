@@ -20,6 +20,24 @@ static bool put_roles(struct arena *arena, uint32_t roles, Dialplane__V1__ApiKey
     return key->roles;
 }
 
+/* Grants are bits, and the proto's are numbers: each has its line here. */
+static const struct {
+    uint32_t bit;
+    Dialplane__V1__ApiKeyGrant grant;
+} known_grants[] = {
+    {AUTH_GRANT_PHONES, DIALPLANE__V1__API_KEY_GRANT__API_KEY_GRANT_PHONES},
+};
+#define GRANT_COUNT (sizeof(known_grants) / sizeof(known_grants[0]))
+
+static bool put_grants(struct arena *arena, uint32_t grants, Dialplane__V1__ApiKey *key)
+{
+    key->grants = ARENA_ARRAY(arena, Dialplane__V1__ApiKeyGrant, GRANT_COUNT);
+    for (size_t i = 0; key->grants && i < GRANT_COUNT; i++)
+        if (grants & known_grants[i].bit)
+            key->grants[key->n_grants++] = known_grants[i].grant;
+    return key->grants;
+}
+
 Dialplane__V1__ApiKey *api_key_from_row(struct arena *arena, const struct pg_result *result,
                                         int row)
 {
@@ -32,6 +50,7 @@ Dialplane__V1__ApiKey *api_key_from_row(struct arena *arena, const struct pg_res
     key->company_id = pg_text(result, row, API_KEY_COMPANY_ID, arena);
     key->name = pg_text(result, row, API_KEY_NAME, arena);
     put_roles(arena, roles_from_column(result, row, API_KEY_ROLES), key);
+    put_grants(arena, grants_from_column(result, row, API_KEY_GRANTS), key);
     key->expires_at = timestamp_from_column(arena, result, row, API_KEY_EXPIRES_AT);
     key->prefix = pg_text(result, row, API_KEY_PREFIX, arena);
     key->last_used_at = timestamp_from_column(arena, result, row, API_KEY_LAST_USED_AT);
@@ -48,4 +67,15 @@ uint32_t api_key_roles(const Dialplane__V1__ApiKey *key)
         if (key->roles[i] > 0 && key->roles[i] < 8)
             roles |= UINT32_C(1) << key->roles[i];
     return roles;
+}
+
+uint32_t api_key_grants(const Dialplane__V1__ApiKey *key)
+{
+    uint32_t grants = 0;
+
+    for (size_t i = 0; i < key->n_grants; i++)
+        for (size_t k = 0; k < GRANT_COUNT; k++)
+            if (key->grants[i] == known_grants[k].grant)
+                grants |= known_grants[k].bit;
+    return grants;
 }

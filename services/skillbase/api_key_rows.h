@@ -18,6 +18,7 @@ enum api_key_column {
     API_KEY_LAST_USED_AT,
     API_KEY_CREATED_BY,
     API_KEY_CREATED_AT,
+    API_KEY_GRANTS,
     API_KEY_COLUMNS, /* first column after them */
 };
 
@@ -26,5 +27,7 @@ Dialplane__V1__ApiKey *api_key_from_row(struct arena *arena, const struct pg_res
                                         int row);
 /* A set of roles (bit 1 << enum Role) of what a request names; unknown numbers are left out. */
 uint32_t api_key_roles(const Dialplane__V1__ApiKey *key);
+/* The same of grants (enum auth_grant). */
+uint32_t api_key_grants(const Dialplane__V1__ApiKey *key);
 
 #endif

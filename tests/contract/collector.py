@@ -75,10 +75,10 @@ class Span:
 
 
 class Collector:
-    """Answers OK, or the status that `refuse` names."""
+    """Answers OK, or the status that `refuse` names. `raw` has all that has come, as it came: also what a Span leaves out."""
 
     def __init__(self, port=0):
-        self.spans, self.requests, self.refuse, self.lock = [], 0, None, threading.Lock()
+        self.spans, self.requests, self.raw, self.refuse, self.lock = [], 0, b"", None, threading.Lock()
         handler = grpc.unary_unary_rpc_method_handler(self._export)
         self.server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[
             grpc.method_handlers_generic_handler("opentelemetry.proto.collector.trace.v1.TraceService", {"Export": handler})])
@@ -88,6 +88,7 @@ class Collector:
     def _export(self, request, context):
         with self.lock:
             self.requests += 1
+            self.raw += request
             if self.refuse:
                 context.abort(self.refuse, "not now")
             for number, resource_spans in fields(request):

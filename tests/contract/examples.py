@@ -129,7 +129,7 @@ def suppressions(tour, company):
 
 def api_keys(tour, company):
     where = {"company_id": company["id"]}
-    body = {"name": "CRM", "roles": ["viewer", "agent"], "expires_at": "2099-01-01T00:00:00Z"}
+    body = {"name": "CRM", "roles": ["viewer"], "grants": ["phones"], "expires_at": "2099-01-01T00:00:00Z"}
     made = tour.do("CreateApiKey", path=where, json=body)
     if made is None:
         return

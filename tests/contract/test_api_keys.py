@@ -98,6 +98,55 @@ def test_shown_once(closed, admin, company):
         assert secret not in closed.log(process if process == "postgres" else f"dialplane-{process}"), process
 
 
+def test_grants(closed, admin, company):
+    """What a key may besides its roles: shown, listed, written down; none where nobody has said so, as in keys of before."""
+    path = f"/api/companies/{company['id']}/api-keys"
+    made = make(admin, company, "viewer", grants=["phones"])
+    assert made["grants"] == ["phones"]
+    assert admin.ok("GET", f"{path}/{made['id']}")["grants"] == ["phones"]
+    plain = make(admin, company, "viewer")
+    assert plain["grants"] == [] and make(admin, company, "manager", grants=[])["grants"] == []
+    by_id = {item["id"]: item["grants"] for item in admin.ok("GET", path)["items"]}
+    assert by_id[made["id"]] == ["phones"] and by_id[plain["id"]] == []
+    entry, = admin.ok("GET", f"/api/companies/{company['id']}/audit", params={"kind": "api_key", "resource_id": made["id"]})["items"]
+    assert entry["after"]["grants"] == ["phones"]
+    admin.ok("DELETE", f"{path}/{made['id']}", 204)
+    gone = admin.ok("GET", f"/api/companies/{company['id']}/audit", params={"resource_id": made["id"], "action": "delete"})["items"]
+    assert gone[0]["before"]["grants"] == ["phones"]
+    # a row as the version before wrote it
+    old = str(uuid.uuid4())
+    psql(closed, "insert into api_keys (id, company_id, name, roles, prefix, secret_hash, created_by, created_at) values "
+                 f"('{old}', '{company['id']}', 'old', array['viewer'], 'dpk_{uuid.uuid4().hex[:16]}', sha256('{old}'), 'test', now())")
+    assert admin.ok("GET", f"{path}/{old}")["grants"] == []
+
+
+def test_wrong_grants(closed, admin, issuer, company):
+    """Each names the field and says what would be right; nothing is made."""
+    path = f"/api/companies/{company['id']}/api-keys"
+    before = admin.ok("GET", path)["total"]
+    for grants, field in ((["everything"], "grants[0]"), (["phones", "phones"], "grants"), ("phones", "grants"), ([0], "grants[0]"), ([9], "grants[0]"),
+                          ([{"phones": True}], "grants[0]"), ([None], "grants[0]"), (["phones", "names"], "grants[1]")):
+        said = fields(admin.problem("POST", path, 400, json={"name": "n", "roles": ["viewer"], "grants": grants}))
+        assert any(name.startswith(field) for name in said), (grants, said)
+        if grants in (["everything"], [0], [9]):
+            assert "phones" in said["grants[0]"], (grants, said)
+    # all that is wrong at once
+    said = fields(admin.problem("POST", path, 400, json={"name": " ", "roles": [0], "grants": [0]}))
+    assert {"name", "roles[0]", "grants[0]"} <= set(said), said
+    # over gRPC any number gets through to the service
+    with Reflected(closed.skillbase) as client:
+        for number in (0, 9):
+            with pytest.raises(grpc.RpcError) as caught:
+                client.call("dialplane.v1.ApiKeyService/CreateApiKey", {"company_id": company["id"], "api_key": {
+                    "name": "n", "roles": ["API_KEY_ROLE_VIEWER"], "grants": [number]}}, metadata=[("authorization", f"Bearer {issuer.token('admin', company['id'])}")])
+            assert caught.value.code() == CODE.INVALID_ARGUMENT and "phones" in client.fields(caught.value)["api_key.grants[0]"], number
+    assert admin.ok("GET", path)["total"] == before
+    # who may make no keys, grants nothing either
+    for role in ("manager", "viewer", "agent"):
+        who = as_who(closed, issuer.token(role, company["id"], grants=["phones"]))
+        assert who.problem("POST", path, 403, json={"name": "n", "roles": ["viewer"], "grants": ["phones"]})["reason"] == "ROLE_NOT_ALLOWED"
+
+
 def test_pages(root, issuer, closed):
     company = root.company()
     path = f"/api/companies/{company['id']}/api-keys"
@@ -370,11 +419,20 @@ def test_without_the_database(closed, admin, company, issuer):
 # --- The command line -------------------------------------------------------------------------------------------------
 
 def test_the_command_line(closed, issuer, company, tmp_path):
-    from test_cli import DENIED, Cli
+    from test_cli import DENIED, INVALID, Cli
     cli = Cli(closed.http, tmp_path)
     admin = {"DIALPLANE_TOKEN": issuer.token("admin", company["id"])}
     made = cli.json("key", "create", company["id"], "--name", "from the shell", "--roles", "viewer", environment=admin)
-    assert KEY.fullmatch(made["key"])
+    assert KEY.fullmatch(made["key"]) and made["grants"] == []
+    granted = cli.json("key", "create", company["id"], "--name", "sees phones", "--roles", "viewer", "--grants", "phones", environment=admin)
+    assert granted["grants"] == ["phones"]
+    assert cli.json("key", "get", company["id"], granted["id"], environment=admin)["grants"] == ["phones"]
+    assert "phones" in cli.run("key", "get", company["id"], granted["id"], environment=admin).stdout
+    table = cli.run("key", "list", company["id"], environment=admin).stdout
+    assert "GRANTS" in table.splitlines()[0]
+    assert ["phones" in line for line in table.splitlines() if granted["id"] in line or made["id"] in line] == [True, False]
+    refused = cli.wrong("key", "create", company["id"], "--name", "n", "--roles", "viewer", "--grants", "everything", environment=admin, status=INVALID)
+    assert "grants" in refused and "phones" in refused
     assert cli.json("company", "get", company["id"], environment={"DIALPLANE_TOKEN": made["key"]})["id"] == company["id"]
     listed = cli.json("key", "list", company["id"], environment=admin)
     assert made["id"] in json.dumps(listed) and made["key"] not in json.dumps(listed)

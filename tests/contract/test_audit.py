@@ -65,8 +65,7 @@ def test_a_company(api):
     made, = entries(api, company)
     assert list(made) == KEYS and UUID.fullmatch(made["id"]) and TIME.fullmatch(made["at"])
     assert (made["actor"], made["request_id"]) == (ACTOR, f"r-{unique}")
-    # of the client, where the gateway says it; else of who has called the service
-    assert made["address"] in ("127.0.0.1", "unix")
+    assert made["address"] == "127.0.0.1"  # the client's, as the gateway says it, however the gateway calls the service
     assert (made["company_id"], made["kind"], made["resource_id"], made["action"]) == (company["id"], "company", company["id"], "create")
     assert made["before"] is None
     assert made["after"] == {"name": unique, "slug": unique, "description": None, "settings": {"a": {"b": 1, "c": 2}}, "limits": {}, "is_active": True}
@@ -206,6 +205,45 @@ def test_prices(api, company, log):
     log.one("price_list", "delete", made["id"])
 
 
+@pytest.mark.parametrize("how", ["finish", "batch", "service", "many", "late"])
+def test_an_opt_out(api, platform, company, log, how):
+    """The number that the called person wants off the list is added by whoever has finished the call: his entry, over REST and gRPC, alone and among others, and late."""
+    campaign = api.campaign(company, api.skillbase(company))
+    api.upload(campaign, "phone_number\n" + "".join(f"+120155501{n:02}\n" for n in range(40)))
+    api.ok("POST", f"/api/campaigns/{campaign['id']}/start")
+    claimed = []
+
+    def claim():
+        claimed.extend(api.ok("POST", "/api/dispatch/claim", json={"worker_id": "w", "campaign_id": campaign["id"], "max": 40, "wait_ms": 1000})["tasks"])
+        return len(claimed) == 40
+    wait_until(claim, what="the tasks")
+    ids = [{"call_id": task["call_id"], "fence": task["fence"]} for task in claimed]
+    api.ok("POST", "/api/dispatch/begin", json={"calls": ids})
+    log.new()
+    ends = [{**one, "disposition": "opt_out" if how != "many" or not n else "answered"} for n, one in enumerate(ids[:6])]
+    headers = {"x-request-id": f"stop-{how}-{company['id']}"}
+    if how == "late":  # its lease has run out, nobody knows how it has ended, and then its agent says so
+        task = f"/api/campaigns/{campaign['id']}/tasks/{claimed[0]['task_id']}"
+        psql(platform, f"update live_calls set lease_until = now() - interval '1 second' where call_id = '{ids[0]['call_id']}'")
+        wait_until(lambda: api.ok("GET", task)["status"] == "unknown", what="the lost call's end")
+        assert not log.new()
+    if how in ("finish", "late"):
+        api.ok("POST", f"/api/dispatch/calls/{ends[0]['call_id']}/finish", json={**ends[0], "call_id": ends[0]["call_id"]}, headers=headers)
+        ends = ends[:1]
+    elif how == "service":
+        with Reflected(platform.campaign) as client:
+            client.call("dialplane.v1.DispatchService/FinishTask", ends[0], metadata=[("x-request-id", headers["x-request-id"])])
+        ends = ends[:1]
+    else:
+        api.ok("POST", "/api/dispatch/finish", json={"calls": ends}, headers=headers)
+    added = log.new()
+    wanted = [end for end in ends if end["disposition"] == "opt_out"]
+    assert [(entry["kind"], entry["action"]) for entry in added] == [("suppression", "create")] * len(wanted)
+    for entry in added:
+        assert (entry["actor"], entry["address"], entry["request_id"]) == (ACTOR, "127.0.0.1", headers["x-request-id"]), entry
+        assert entry["after"]["source"] == "opt_out" and entry["after"]["pattern"].startswith("+1•••01")
+
+
 def api_status(api, path):
     """What a POST there answers when it has made something, by the description."""
     operation = api.document.operations["SetPrices"][2]
@@ -259,6 +297,15 @@ def test_from_where(platform, company, log):
                         metadata=[("x-request-id", f"id-{description}"), *metadata])
             entry = log.one("company", "update")
             assert (entry["address"], entry["request_id"], entry["after"]) == (address, f"id-{description}", {"description": description})
+    # who calls over a unix socket has no address but that; "unix" is what the service itself says, and nobody can say of himself
+    with Reflected(f"unix:{platform.data}/run/skillbase.sock") as client:
+        for description, metadata, address in (("e", [], "unix"), ("f", [("dialplane-client-address", "203.0.113.7")], "203.0.113.7")):
+            client.call("dialplane.v1.CompanyService/UpdateCompany", {"id": company["id"], "company": {"description": description}}, metadata=metadata)
+            assert log.one("company", "update")["address"] == address
+    with Reflected(platform.skillbase) as client:
+        client.call("dialplane.v1.CompanyService/UpdateCompany", {"id": company["id"], "company": {"description": "g"}},
+                    metadata=[("dialplane-client-address", "unix")])
+        assert log.one("company", "update")["address"] == "127.0.0.1"
 
 
 # --- The same transaction, and nothing afterwards ----------------------------------------------------------------------
@@ -442,6 +489,34 @@ def test_by_role(secured):
         client.call("dialplane.v1.AuditService/ListAuditEntries", {"company_id": theirs["id"]},
                     metadata=[("authorization", f"Bearer {token(secured, 'admin', mine)}")])
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_an_opt_out_by_role(secured):
+    """It is his who finished the call, whatever credential that was."""
+    root = Api(secured.url)
+    root.client.headers["Authorization"] = f"Bearer {token(secured, 'platform')}"
+    company = root.company()
+    key = root.ok("POST", f"/api/companies/{company['id']}/api-keys", 201, json={"name": "agents", "roles": ["agent"]})
+    campaign = root.campaign(company, root.skillbase(company))
+    root.upload(campaign, "phone_number\n" + "".join(f"+120155501{n:02}\n" for n in range(3)))
+    root.ok("POST", f"/api/campaigns/{campaign['id']}/start")
+    log = Watcher(root, company)
+    for credential, actor in ((token(secured, "agent", company, "agent-7@salon.example"), "agent-7@salon.example"),
+                              (token(secured, "platform", subject="agents@platform.example"), "agents@platform.example"), (key["key"], key["prefix"])):
+        api = Api(secured.url)
+        api.client.headers["Authorization"] = f"Bearer {credential}"
+        claimed = []
+
+        def claim():
+            claimed.extend(api.ok("POST", "/api/dispatch/claim", json={"worker_id": "w", "campaign_id": campaign["id"], "max": 1, "wait_ms": 1000})["tasks"])
+            return claimed
+        wait_until(claim, what="a task")
+        call = f"/api/dispatch/calls/{claimed[0]['call_id']}"
+        fence = {"fence": claimed[0]["fence"]}
+        api.ok("POST", f"{call}/begin", json=fence)
+        api.ok("POST", f"{call}/finish", json={**fence, "disposition": "opt_out"})
+        entry, = [entry for entry in log.new() if entry["kind"] == "suppression"]  # the last one completes the campaign
+        assert (entry["action"], entry["actor"], entry["address"]) == ("create", actor, "127.0.0.1"), entry
 
 
 def test_secrets_by_role(secured):

@@ -300,6 +300,32 @@ def test_grants(closed, issuer, seeded):
     assert httpx.get(f"{closed.url}/api/companies", headers=bearer(issuer.token("viewer", company, grants=[]))).status_code == 200
 
 
+def test_keys_with_grants(stubs, closed, root, seeded):
+    """A key's grants are worth what a token's are, in every service, over REST, gRPC and WebSocket, in files and in free text; without them nothing is lifted."""
+    made = {name: root.ok("POST", f"/api/companies/{seeded['company']}/api-keys", 201, json={"name": name, "roles": roles, "grants": grants})["key"]
+            for name, roles, grants in (("plain", ["viewer"], []), ("granted", ["viewer"], ["phones"]), ("manager", ["manager"], []))}
+    rpc_asked = (("CampaignService", closed.campaign, "GetTask"), ("AnalyticsService", closed.analytics, "GetCall"), ("AnalyticsService", closed.analytics, "WatchCall"))
+    paths = (f"/api/campaigns/{seeded['campaign']}/tasks/{seeded['task']}", f"/api/campaigns/{seeded['campaign']}/tasks.csv",
+             f"/api/analytics/calls/{seeded['call']}", f"/api/companies/{seeded['company']}/suppressions")
+    for path in paths:
+        seen = {name: httpx.get(closed.url + path, headers=bearer(key)) for name, key in made.items()}
+        assert {answer.status_code for answer in seen.values()} == {200}, path
+        seen = {name: answer.text for name, answer in seen.items()}
+        assert seen["granted"] == seen["manager"] != seen["plain"], path
+        assert "•••" in seen["plain"] and not any(secret in seen["plain"] for secret in SECRETS), path
+    for service, address, method in rpc_asked:
+        with Rpc(stubs, address, service) as rpc:
+            seen = {name: b"".join(message.SerializeToString() for message in answers(rpc, method, requests(seeded)[method], key)).decode(errors="replace")
+                    for name, key in made.items()}
+        assert PHONE in seen["granted"] and PHONE in seen["manager"] and not any(secret in seen["plain"] for secret in SECRETS), method
+
+    async def watch(key):
+        async with websockets.connect(f"ws://{closed.http}/api/analytics/ws/calls/{seeded['active']}", subprotocols=["bearer", key]) as socket:
+            return json.loads(await asyncio.wait_for(socket.recv(), 30))
+    assert asyncio.run(watch(made["granted"]))["data"]["phone_number"] == PHONE
+    assert asyncio.run(watch(made["plain"]))["data"]["phone_number"] == mask(PHONE)
+
+
 def test_nothing_personal_is_logged(closed, issuer, seeded, root):
     """After all of the above and some mistakes: no number, no name, no token in any log of any process."""
     token = issuer.token("manager", seeded["company"])

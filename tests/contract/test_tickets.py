@@ -11,7 +11,7 @@ import httpx
 import pytest
 import websockets
 
-from agents import psql
+from agents import new_id, psql, report, started, turn
 from conftest import Api, Platform, check_problem, fields, wait_until
 from reflected import Reflected
 from secured import Issuer, bearer
@@ -134,6 +134,65 @@ def test_for_less_than_its_maker(closed, root, viewer, company):
     assert there.replace(other["id"], "") == re.sub("[0-9a-f-]{36}", "", nowhere)
     root.problem("POST", TICKETS, 400, params={"company_id": str(uuid.uuid4())})
     root.problem("POST", TICKETS, 400, params={"company_id": "x"})
+
+
+PHONE, MASKED = "+12015550142", "+1•••0142"
+
+
+@pytest.fixture(scope="module")
+def called(root, company):
+    """A call under way, to a number that is also said."""
+    call = new_id()
+    report(root, call, [started(company, phone_number=PHONE), turn(2, 0, 1, content=f"It is {PHONE}.")])
+    return call
+
+
+def first_of_call(closed, call, ticket):
+    """Its init over a WebSocket and its first three lines, each with a ticket of its own: the numbers that are in them."""
+    init = watch(f"ws://{closed.http}/api/analytics/ws/calls/{call}?ticket={ticket()}")[1][0]["data"]["phone_number"]
+    with httpx.stream("GET", f"{closed.url}/api/analytics/calls/{call}/events?ticket={ticket()}", headers=LINES, timeout=30) as answer:
+        assert answer.status_code == 200
+        lines = answer.iter_lines()
+        text = "".join(next(lines) for _ in range(2))
+    return init, (PHONE in text, MASKED in text)
+
+
+def test_with_the_grants_of_who_asked(closed, issuer, root, company, called):
+    """A viewer's ticket shows numbers whole if his token or key does, and else does not."""
+    def key(*grants):
+        return root.ok("POST", f"/api/companies/{company['id']}/api-keys", 201, json={"name": "wall", "roles": ["viewer"], "grants": list(grants)})["key"]
+    whole, masked = (PHONE, (True, False)), (MASKED, (False, True))
+    for name, credential, expected in (
+            ("a token", issuer.token("viewer", company["id"]), masked), ("a token with the grant", issuer.token("viewer", company["id"], grants=["phones"]), whole),
+            ("a key", key(), masked), ("a key with the grant", key("phones"), whole),
+            ("a manager", issuer.token("manager", company["id"]), whole), ("no viewer", root.client.headers["authorization"].split()[1], whole)):
+        who = as_who(closed, credential)
+        assert first_of_call(closed, called, lambda who=who: ticket_of(who)) == expected, name
+
+
+def test_for_less_than_its_maker_gains_no_grant(closed, issuer, root, company, called):
+    """As a viewer of one company: what the maker sees by his role is not handed on; a grant that he has himself is, and no other."""
+    def confined(who):
+        return lambda: who.ok("POST", TICKETS, 201, params={"company_id": company["id"]})["ticket"]
+    for role in ("admin", "manager", "viewer"):
+        who = as_who(closed, issuer.token(role, company["id"]))
+        assert first_of_call(closed, called, confined(who)) == (MASKED, (False, True)), role
+    assert first_of_call(closed, called, confined(root)) == (MASKED, (False, True))
+    granted = as_who(closed, issuer.token("viewer", company["id"], grants=["phones"]))
+    assert first_of_call(closed, called, confined(granted)) == (PHONE, (True, False))
+    # what is stored says the same; one that an instance of the version before has made has none
+    psql(closed, "delete from ws_tickets")
+    confined(as_who(closed, issuer.token("admin", company["id"])))()
+    assert psql(closed, "select roles, grants from ws_tickets") == "{viewer}|{}"
+
+
+def test_a_ticket_of_the_version_before(closed, viewer, company, called):
+    """It names no grants, and has none."""
+    ticket = f"dpt_{uuid.uuid4().hex}{'A' * 11}"
+    assert re.fullmatch(r"dpt_[A-Za-z0-9_-]{43}", ticket)
+    psql(closed, "insert into ws_tickets (ticket_hash, subject, company_id, roles, expires_at) values "
+                 f"(sha256('{ticket}'), 'old', '{company['id']}', array['viewer'], now() + interval '1 minute')")
+    assert watch(f"ws://{closed.http}/api/analytics/ws/calls/{called}?ticket={ticket}")[1][0]["data"]["phone_number"] == MASKED
 
 
 def test_another_service_takes_it(closed, root, company, issuer):

@@ -22,7 +22,8 @@ static void fail_no_company(const struct giving *giving)
     fail_field(giving->call, "company_id", "company %s does not exist", giving->company_id);
 }
 
-/* Whom the ticket stands for. Less than the maker at most: a company of another's is not there. */
+/* Whom the ticket stands for. Less than the maker at most: a company of another's is not there, and
+ * what the maker sees by a role that the ticket has not is not made a grant of it. */
 static bool choose(struct giving *giving, const char **ret_company_id, uint32_t *ret_roles)
 {
     const struct principal *principal = rpc_call_principal(giving->call);
@@ -42,7 +43,7 @@ void create_ws_ticket(struct rpc_call *call, const void *request_)
     struct analytics_service *service = rpc_call_context(call);
     struct giving *giving = ARENA_NEW(rpc_call_arena(call), struct giving);
     struct pg_params params = {.arena = rpc_call_arena(call)};
-    const char *words[ROLE_WORDS_MAX];
+    const char *words[ROLE_WORDS_MAX], *granted[GRANT_WORDS_MAX];
     const char *company_id;
     struct entropy entropy;
     uint32_t roles;
@@ -70,6 +71,7 @@ void create_ws_ticket(struct rpc_call *call, const void *request_)
         pg_param_null(&params);
     pg_param_text(&params, principal->key_prefix);
     pg_param_int64(&params, TICKET_SECONDS);
+    pg_param_text_array(&params, granted, grant_words(principal->grants, granted));
     pg_write(service->pool, rpc_call_owner(call), &sql_create_ws_ticket, &params, on_given, giving);
 }
 

@@ -46,6 +46,7 @@ struct auth_record {
     /* Of a key or ticket; "" is none. */
     char company_id[AUTH_COMPANY_SIZE];
     uint32_t roles;
+    uint32_t grants;
     int64_t expires_us; /* of the key, or of what the ticket's maker had shown; 0: never */
     unsigned char secret_hash[AUTH_HASH_SIZE]; /* of a key */
     struct str subject;                        /* of a ticket; borrowed for the answer */
@@ -83,7 +84,7 @@ struct auth_key_source {
     void (*fetch)(void *context);
 };
 
-/* Words of the claim `grants`. */
+/* Words of the claim `grants`, and of the grants of keys and tickets. */
 enum auth_grant {
     AUTH_GRANT_PHONES = 1, /* sees phone numbers whole, as a viewer else does not */
 };
@@ -181,7 +182,7 @@ void auth_stats(const struct auth *auth, struct auth_stats *ret_stats);
 
 /* The role's bit by its word in tokens ("manager"); 0: there is no such role. */
 uint32_t auth_role_bit(struct str word);
-/* The grant's bit by its word in tokens ("phones"); 0: there is no such grant. */
+/* The grant's bit by its word ("phones"); 0: there is no such grant. */
 uint32_t auth_grant_bit(struct str word);
 /* "admin, manager" of a set of roles, for messages. */
 void auth_roles_text(uint32_t roles, char *out, size_t out_size);

@@ -46,13 +46,14 @@ static bool copy_text(struct arena *arena, const char *text, const char **ret_te
     return *ret_text || !text[0];
 }
 
-/* Roles, company and end, as the record has them. */
+/* Roles, grants, company and end, as the record has them. */
 static bool take_record(struct auth_check *check, const struct auth_record *record,
                         const char *key_prefix, struct err *err)
 {
     struct principal *principal = &check->principal;
 
     principal->roles = record->roles;
+    principal->grants = record->grants;
     principal->is_platform = record->roles & UINT32_C(1) << SCHEMA_ROLE_PLATFORM;
     principal->expires_us = record->expires_us;
     return (copy_text(check->arena, principal->is_platform ? "" : record->company_id,

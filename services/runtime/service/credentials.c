@@ -36,7 +36,7 @@ void credentials_free(struct credentials *credentials)
     free(credentials);
 }
 
-/* ---- Roles ---- */
+/* ---- Roles and grants ---- */
 
 static const struct {
     enum schema_role role;
@@ -66,6 +66,26 @@ uint32_t roles_from_column(const struct pg_result *result, int row, int column)
     while (pg_array_next(&array, &word))
         roles |= auth_role_bit(word);
     return roles;
+}
+
+size_t grant_words(uint32_t grants, const char *words[GRANT_WORDS_MAX])
+{
+    size_t count = 0;
+
+    if (grants & AUTH_GRANT_PHONES)
+        words[count++] = "phones";
+    return count;
+}
+
+uint32_t grants_from_column(const struct pg_result *result, int row, int column)
+{
+    struct pg_array array = pg_text_array(result, row, column);
+    struct str word;
+    uint32_t grants = 0;
+
+    while (pg_array_next(&array, &word))
+        grants |= auth_grant_bit(word);
+    return grants;
 }
 
 /* ---- Questions ---- */
@@ -161,7 +181,7 @@ static void take_company(const struct pg_result *rows, int column, struct auth_r
 
 static void on_key(void *context, const struct pg_outcome *outcome)
 {
-    enum { COMPANY, ROLES, HASH, EXPIRES };
+    enum { COMPANY, ROLES, HASH, EXPIRES, GRANTS };
     const struct pg_result *rows = outcome->result;
     struct auth_record record = {0};
 
@@ -176,6 +196,7 @@ static void on_key(void *context, const struct pg_outcome *outcome)
         memcpy(record.secret_hash, hash.data, AUTH_HASH_SIZE);
         take_company(rows, COMPANY, &record);
         record.roles = roles_from_column(rows, 0, ROLES);
+        record.grants = grants_from_column(rows, 0, GRANTS);
         record.expires_us = pg_time_us(rows, 0, EXPIRES);
     }
     answer(context, &record, NULL);
@@ -196,7 +217,7 @@ static void find_key(void *context, const char *prefix, struct auth_lookup *look
 
 static void on_ticket(void *context, const struct pg_outcome *outcome)
 {
-    enum { SUBJECT, COMPANY, ROLES, EXPIRES, PREFIX };
+    enum { SUBJECT, COMPANY, ROLES, EXPIRES, PREFIX, GRANTS };
     const struct pg_result *rows = outcome->result;
     struct auth_record record = {0};
 
@@ -210,6 +231,7 @@ static void on_ticket(void *context, const struct pg_outcome *outcome)
         record.subject = pg_str(rows, 0, SUBJECT);
         take_company(rows, COMPANY, &record);
         record.roles = roles_from_column(rows, 0, ROLES);
+        record.grants = grants_from_column(rows, 0, GRANTS);
         record.expires_us = pg_time_us(rows, 0, EXPIRES);
         if (prefix.length < AUTH_PREFIX_SIZE && prefix.length)
             memcpy(record.key_prefix, prefix.data, prefix.length);

@@ -18,5 +18,9 @@ struct auth_store credentials_store(struct credentials *credentials);
 #define ROLE_WORDS_MAX 8
 size_t role_words(uint32_t roles, const char *words[ROLE_WORDS_MAX]);
 uint32_t roles_from_column(const struct pg_result *result, int row, int column);
+/* The same of grants (enum auth_grant). */
+#define GRANT_WORDS_MAX 1
+size_t grant_words(uint32_t grants, const char *words[GRANT_WORDS_MAX]);
+uint32_t grants_from_column(const struct pg_result *result, int row, int column);
 
 #endif

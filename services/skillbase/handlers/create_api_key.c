@@ -23,7 +23,7 @@ void check_create_api_key(const void *request_, struct violations *violations)
 {
     const Dialplane__V1__CreateApiKeyRequest *request = request_;
     uint32_t roles = request->api_key ? api_key_roles(request->api_key) : 0;
-    char field[40];
+    char field[48];
 
     for (size_t i = 0; request->api_key && i < request->api_key->n_roles; i++) {
         snprintf(field, sizeof(field), "api_key.roles[%zu]", i);
@@ -31,12 +31,19 @@ void check_create_api_key(const void *request_, struct violations *violations)
             violations_add(violations, field,
                            "must be one of platform, admin, manager, viewer, agent");
     }
+    for (size_t i = 0; request->api_key && i < request->api_key->n_grants; i++) {
+        snprintf(field, sizeof(field), "api_key.grants[%zu]", i);
+        if (!request->api_key->grants[i])
+            violations_add(violations, field, "must be phones");
+    }
     if (roles & PLATFORM_BIT && roles != PLATFORM_BIT)
         violations_add(violations, "api_key.roles",
                        "platform works across companies: it cannot be given together with others");
 }
 
-/* What may not be given is refused by name: 403, not 400, because another might give it. */
+/* What may not be given is refused by name: 403, not 400, because another might give it. Of grants
+ * there is nothing to ask: who may call this sees phone numbers by his role (auth_sees_phones()).
+ */
 static bool may_give(struct rpc_call *call, uint32_t roles)
 {
     const struct principal *maker = rpc_call_principal(call);
@@ -76,7 +83,7 @@ void create_api_key(struct rpc_call *call, const void *request_)
     struct skillbase_service *service = rpc_call_context(call);
     struct making *making = ARENA_NEW(rpc_call_arena(call), struct making);
     struct pg_params params = {.arena = rpc_call_arena(call)};
-    const char *words[ROLE_WORDS_MAX];
+    const char *words[ROLE_WORDS_MAX], *granted[GRANT_WORDS_MAX];
     uint32_t roles = api_key_roles(request->api_key);
     int64_t expires_us;
 
@@ -104,6 +111,7 @@ void create_api_key(struct rpc_call *call, const void *request_)
         pg_param_null(&params);
     pg_param_text(&params, rpc_call_principal(call)->subject);
     pg_param_int64(&params, KEYS_MAX);
+    pg_param_text_array(&params, granted, grant_words(api_key_grants(request->api_key), granted));
     pg_write(service->pool, rpc_call_owner(call), &sql_create_api_key, &params, on_made, making);
 }
 

@@ -2,7 +2,7 @@
 -- $6 rows of a page
 -- One row more than the page tells that another page follows; the first row is there even when the page is empty, for the total; no row: no
 -- such company.
-SELECT k.id, k.company_id, k.name, k.roles, k.expires_at, k.prefix, k.last_used_at, k.created_by, k.created_at,
+SELECT k.id, k.company_id, k.name, k.roles, k.expires_at, k.prefix, k.last_used_at, k.created_by, k.created_at, k.grants,
        (SELECT count(*) FROM api_keys m WHERE m.company_id = o.id) AS total
 FROM companies o
     LEFT JOIN LATERAL (

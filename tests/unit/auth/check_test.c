@@ -52,6 +52,8 @@ static void test_a_key(void **state)
     assert_string_equal(caller.check.principal.key_prefix, key.prefix);
     assert_string_equal(caller.check.principal.company_id, COMPANY);
     assert_int_equal(caller.check.principal.roles, VIEWER);
+    assert_int_equal(caller.check.principal.grants, 0);
+    assert_false(auth_sees_phones(&caller.check.principal));
     assert_false(caller.check.principal.is_platform);
     ask(&fixture, &caller, header, false);
     assert_int_equal(caller.verdict, AUTH_GOOD); /* nobody waits for what has just been said */
@@ -283,6 +285,41 @@ static void test_made_up_keys(void **state)
     fixture_done(&fixture);
 }
 
+/* A key has what its record says, and a ticket what its own says: nothing is left from others. */
+static void test_grants(void **state)
+{
+    struct fixture fixture;
+    struct auth_record record;
+    struct caller caller;
+    struct new_ticket ticket;
+    struct entropy entropy;
+    struct str header;
+
+    (void)state;
+    fixture_init(&fixture, 64, NULL, false);
+    entropy_init_system(&entropy);
+    make_key(&fixture, &record, &header);
+    record.grants = AUTH_GRANT_PHONES;
+    ask(&fixture, &caller, header, false);
+    answer(&fixture, &record);
+    assert_int_equal(caller.check.principal.grants, AUTH_GRANT_PHONES);
+    assert_true(auth_sees_phones(&caller.check.principal));
+    ask(&fixture, &caller, header, false);
+    assert_int_equal(caller.verdict, AUTH_GOOD); /* remembered with it */
+    assert_int_equal(caller.check.principal.grants, AUTH_GRANT_PHONES);
+    ticket_make(&entropy, &ticket);
+    header = str_from(arena_printf(fixture.arena, "Ticket %s", ticket.text));
+    record = (struct auth_record){.exists = true, .roles = VIEWER, .subject = STR_LITERAL("me")};
+    ask(&fixture, &caller, header, true);
+    answer(&fixture, &record);
+    assert_false(auth_sees_phones(&caller.check.principal));
+    record.grants = AUTH_GRANT_PHONES;
+    ask(&fixture, &caller, header, true);
+    answer(&fixture, &record);
+    assert_true(auth_sees_phones(&caller.check.principal));
+    fixture_done(&fixture);
+}
+
 static void test_tickets(void **state)
 {
     struct fixture fixture;
@@ -384,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_the_company_of_a_token),
         cmocka_unit_test(test_streams_end),
         cmocka_unit_test(test_made_up_keys),
+        cmocka_unit_test(test_grants),
         cmocka_unit_test(test_tickets),
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_tokens_do_not_push_each_other_out),
