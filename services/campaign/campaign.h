@@ -16,13 +16,6 @@
 #include "dialplane/v1/dispatch.pb-c.h"
 #include "dialplane/v1/suppression.pb-c.h"
 
-/* The scope of the page tokens of campaigns; that of tasks takes in the campaign: "tasks/<id>". */
-#define CAMPAIGNS_SCOPE "campaigns"
-#define TASKS_SCOPE "tasks/"
-/* Likewise: "attempts/<task id>", "suppressions/<company id>". */
-#define ATTEMPTS_SCOPE "attempts/"
-#define SUPPRESSIONS_SCOPE "suppressions/"
-
 struct claim_queue;
 struct database_metrics;
 struct step_lane;

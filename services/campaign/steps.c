@@ -377,3 +377,14 @@ void step_lane_submit(struct step_lane *lane, struct step_request *request)
     }
     schedule(lane);
 }
+
+void step_request_reply(struct step_request *request, const struct err *err,
+                        const ProtobufCMessage *response)
+{
+    if (err && err_is_set(err))
+        rpc_fail(request->call, err);
+    else if (arena_is_exhausted(rpc_call_arena(request->call)))
+        fail_memory(request->call);
+    else
+        rpc_reply(request->call, response);
+}

@@ -69,5 +69,8 @@ struct step_lane *step_lane_new(struct campaign_service *service);
 void step_lane_free(struct step_lane *lane);
 /* Takes the request until on_done, which never comes before this returns. */
 void step_lane_submit(struct step_lane *lane, struct step_request *request);
+/* For on_done: ends the call, with the failure if there is one (NULL or not set: none). */
+void step_request_reply(struct step_request *request, const struct err *err,
+                        const ProtobufCMessage *response);
 
 #endif

@@ -14,29 +14,38 @@
 #define BATCH_ARENA_BYTES ((size_t)1024 * 1024 * 1024)
 #define ROWS_PER_LINE 50000
 
+struct sealed_rows;
+struct task;
+
+/* What is encrypted: a table's rows, listed in the order of their key. */
+struct kind {
+    const char *name;
+    bool is_numbered; /* the key is an id and a number: they are given and written with both */
+    const struct pg_statement *list, *write;
+    /* Adds the row as it shall be, unless it is so already. */
+    bool (*seal)(struct task *task, const struct pg_result *result, int row,
+                 struct sealed_rows *rows, struct err *err);
+    const struct kind *next; /* NULL: that was all */
+};
+
 struct task {
+    const struct kind *kind;
     struct pg_pool *pool;
     struct vault *vault; /* the task's */
     struct arena *arena; /* of the batch */
     void (*done)(void *context, int status);
     void *context;
-    struct uuid after; /* where the last batch ended: a task, or an upload with the row */
-    int64_t after_row;
+    struct uuid after; /* where the last batch ended */
+    int64_t after_number;
     int64_t looked, changed, said;
-    const char *what;
 };
 
 /* The new values of a batch. */
 struct sealed_rows {
     const char **ids, **old, **new;
-    int64_t *numbers;
+    int64_t *numbers; /* or `old` */
     size_t count;
 };
-
-static void on_contacts(void *context, const struct pg_outcome *outcome);
-static void on_contacts_sealed(void *context, const struct pg_outcome *outcome);
-static void on_errors(void *context, const struct pg_outcome *outcome);
-static void on_errors_sealed(void *context, const struct pg_outcome *outcome);
 
 static void end(struct task *task, int status)
 {
@@ -51,16 +60,6 @@ static void end_failed(struct task *task, const char *message)
 {
     fprintf(stderr, "dialplane-campaign: %s\n", message);
     end(task, 2);
-}
-
-static bool begin_batch(struct task *task, struct pg_params *params)
-{
-    arena_free(task->arena);
-    task->arena = arena_new(BATCH_ARENA_BYTES);
-    *params = (struct pg_params){.arena = task->arena};
-    if (!task->arena)
-        end_failed(task, "memory is short");
-    return task->arena;
 }
 
 static bool rows_init(struct sealed_rows *rows, struct arena *arena, size_t count)
@@ -79,43 +78,18 @@ static void say(struct task *task)
     if (task->looked - task->said < ROWS_PER_LINE)
         return;
     task->said = task->looked;
-    printf("%" PRId64 " %s looked at, %" PRId64 " encrypted\n", task->looked, task->what,
+    printf("%" PRId64 " %s looked at, %" PRId64 " encrypted\n", task->looked, task->kind->name,
            task->changed);
     fflush(stdout);
 }
 
 static void say_all(struct task *task)
 {
-    printf("Done: %" PRId64 " %s looked at, %" PRId64 " encrypted.\n", task->looked, task->what,
-           task->changed);
+    printf("Done: %" PRId64 " %s looked at, %" PRId64 " encrypted.\n", task->looked,
+           task->kind->name, task->changed);
 }
 
-/* ---- Contacts ---- */
-
-static void list_contacts(struct task *task)
-{
-    struct pg_params params;
-
-    if (!begin_batch(task, &params))
-        return;
-    pg_param_uuid(&params, &task->after);
-    pg_param_int64(&params, ROWS_AT_ONCE);
-    pg_read(task->pool, &pg_service, &sql_list_contacts_to_seal, &params, on_contacts, task);
-}
-
-void task_reencrypt(struct pg_pool *pool, struct vault *vault,
-                    void (*done)(void *context, int status), void *context)
-{
-    struct task *task = calloc(1, sizeof(*task));
-
-    if (!task) {
-        fprintf(stderr, "dialplane-campaign: memory is short\n");
-        exit(2);
-    }
-    *task = (struct task){
-        .pool = pool, .vault = vault, .done = done, .context = context, .what = "contacts"};
-    list_contacts(task);
-}
+/* ---- What is encrypted ---- */
 
 static bool seal_contact(struct task *task, const struct pg_result *result, int row,
                          struct sealed_rows *rows, struct err *err)
@@ -142,82 +116,6 @@ static bool seal_contact(struct task *task, const struct pg_result *result, int 
     return ok || err_is_set(err) ? ok
                                  : err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
 }
-
-static void list_errors(struct task *task)
-{
-    struct pg_params params;
-
-    if (!begin_batch(task, &params))
-        return;
-    pg_param_uuid(&params, &task->after);
-    pg_param_int64(&params, task->after_row);
-    pg_param_int64(&params, ROWS_AT_ONCE);
-    pg_read(task->pool, &pg_service, &sql_list_errors_to_seal, &params, on_errors, task);
-}
-
-static void begin_errors(struct task *task)
-{
-    say_all(task);
-    task->what = "rejected rows";
-    task->looked = task->changed = task->said = 0;
-    memset(&task->after, 0, sizeof(task->after));
-    list_errors(task);
-}
-
-static void on_contacts(void *context, const struct pg_outcome *outcome)
-{
-    struct task *task = context;
-    const struct pg_result *result = outcome->result;
-    struct sealed_rows rows;
-    struct err err = {0};
-
-    if (!result) {
-        end_failed(task, outcome->err.message);
-        return;
-    }
-    int count = pg_rows(result);
-
-    if (count == 0) {
-        begin_errors(task);
-        return;
-    }
-    bool ok = rows_init(&rows, task->arena, (size_t)count) ||
-              err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
-
-    for (int i = 0; i < count && ok; i++)
-        ok = seal_contact(task, result, i, &rows, &err);
-    if (!ok) {
-        end_failed(task, err.message);
-        return;
-    }
-    task->after = pg_uuid(result, count - 1, 0);
-    task->looked += count;
-    say(task);
-    if (rows.count == 0) {
-        list_contacts(task);
-        return;
-    }
-    struct pg_params params = {.arena = task->arena};
-
-    pg_param_text_array(&params, rows.ids, rows.count);
-    pg_param_text_array(&params, rows.old, rows.count);
-    pg_param_text_array(&params, rows.new, rows.count);
-    pg_write(task->pool, &pg_service, &sql_seal_contacts, &params, on_contacts_sealed, task);
-}
-
-static void on_contacts_sealed(void *context, const struct pg_outcome *outcome)
-{
-    struct task *task = context;
-
-    if (!outcome->result) {
-        end_failed(task, outcome->err.message);
-        return;
-    }
-    task->changed += pg_rows_affected(outcome->result);
-    list_contacts(task);
-}
-
-/* ---- Rejected rows ---- */
 
 static bool seal_error(struct task *task, const struct pg_result *result, int row,
                        struct sealed_rows *rows, struct err *err)
@@ -248,7 +146,79 @@ static bool seal_error(struct task *task, const struct pg_result *result, int ro
                                  : err_set(err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
 }
 
-static void on_errors(void *context, const struct pg_outcome *outcome)
+static const struct kind rejected_rows = {
+    .name = "rejected rows",
+    .is_numbered = true,
+    .list = &sql_list_errors_to_seal,
+    .write = &sql_seal_errors,
+    .seal = seal_error,
+};
+static const struct kind contacts = {
+    .name = "contacts",
+    .list = &sql_list_contacts_to_seal,
+    .write = &sql_seal_contacts,
+    .seal = seal_contact,
+    .next = &rejected_rows,
+};
+
+/* ---- Batches ---- */
+
+static void on_listed(void *context, const struct pg_outcome *outcome);
+static void on_written(void *context, const struct pg_outcome *outcome);
+
+static void list_some(struct task *task)
+{
+    arena_free(task->arena);
+    task->arena = arena_new(BATCH_ARENA_BYTES);
+    if (!task->arena) {
+        end_failed(task, "memory is short");
+        return;
+    }
+    struct pg_params params = {.arena = task->arena};
+
+    pg_param_uuid(&params, &task->after);
+    if (task->kind->is_numbered)
+        pg_param_int64(&params, task->after_number);
+    pg_param_int64(&params, ROWS_AT_ONCE);
+    pg_read(task->pool, &pg_service, task->kind->list, &params, on_listed, task);
+}
+
+static void begin(struct task *task, const struct kind *kind)
+{
+    task->kind = kind;
+    task->looked = task->changed = task->said = 0;
+    task->after_number = 0;
+    memset(&task->after, 0, sizeof(task->after));
+    list_some(task);
+}
+
+void task_reencrypt(struct pg_pool *pool, struct vault *vault,
+                    void (*done)(void *context, int status), void *context)
+{
+    struct task *task = calloc(1, sizeof(*task));
+
+    if (!task) {
+        fprintf(stderr, "dialplane-campaign: memory is short\n");
+        exit(2);
+    }
+    *task = (struct task){.pool = pool, .vault = vault, .done = done, .context = context};
+    begin(task, &contacts);
+}
+
+static void write_rows(struct task *task, const struct sealed_rows *rows)
+{
+    struct pg_params params = {.arena = task->arena};
+
+    pg_param_text_array(&params, rows->ids, rows->count);
+    if (task->kind->is_numbered)
+        pg_param_int64_array(&params, rows->numbers, rows->count);
+    else
+        pg_param_text_array(&params, rows->old, rows->count);
+    pg_param_text_array(&params, rows->new, rows->count);
+    pg_write(task->pool, &pg_service, task->kind->write, &params, on_written, task);
+}
+
+static void on_listed(void *context, const struct pg_outcome *outcome)
 {
     struct task *task = context;
     const struct pg_result *result = outcome->result;
@@ -263,35 +233,33 @@ static void on_errors(void *context, const struct pg_outcome *outcome)
 
     if (count == 0) {
         say_all(task);
-        end(task, 0);
+        if (task->kind->next)
+            begin(task, task->kind->next);
+        else
+            end(task, 0);
         return;
     }
     bool ok = rows_init(&rows, task->arena, (size_t)count) ||
               err_set(&err, ERR_RESOURCE_EXHAUSTED, NULL, "memory is short");
 
     for (int i = 0; i < count && ok; i++)
-        ok = seal_error(task, result, i, &rows, &err);
+        ok = task->kind->seal(task, result, i, &rows, &err);
     if (!ok) {
         end_failed(task, err.message);
         return;
     }
     task->after = pg_uuid(result, count - 1, 0);
-    task->after_row = pg_int64(result, count - 1, 1);
+    if (task->kind->is_numbered)
+        task->after_number = pg_int64(result, count - 1, 1);
     task->looked += count;
     say(task);
-    if (rows.count == 0) {
-        list_errors(task);
-        return;
-    }
-    struct pg_params params = {.arena = task->arena};
-
-    pg_param_text_array(&params, rows.ids, rows.count);
-    pg_param_int64_array(&params, rows.numbers, rows.count);
-    pg_param_text_array(&params, rows.new, rows.count);
-    pg_write(task->pool, &pg_service, &sql_seal_errors, &params, on_errors_sealed, task);
+    if (rows.count == 0)
+        list_some(task);
+    else
+        write_rows(task, &rows);
 }
 
-static void on_errors_sealed(void *context, const struct pg_outcome *outcome)
+static void on_written(void *context, const struct pg_outcome *outcome)
 {
     struct task *task = context;
 
@@ -300,5 +268,5 @@ static void on_errors_sealed(void *context, const struct pg_outcome *outcome)
         return;
     }
     task->changed += pg_rows_affected(outcome->result);
-    list_errors(task);
+    list_some(task);
 }

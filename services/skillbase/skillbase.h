@@ -14,12 +14,6 @@
 #include "dialplane/v1/company.pb-c.h"
 #include "dialplane/v1/skillbase.pb-c.h"
 
-/* The scopes of the page tokens. */
-#define COMPANIES_SCOPE "companies"
-#define SKILLBASES_SCOPE "skillbases"
-#define VERSIONS_SCOPE "skillbase_versions"
-#define AUDIT_SCOPE "audit/" /* and the company's id */
-
 /* What rpc_call_context() gives. */
 struct skillbase_service {
     struct loop *loop;

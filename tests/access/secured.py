@@ -2,6 +2,7 @@
 table of the .proto files: who may call what. A pytest plugin (pytest_plugins), so that all of them share one platform."""
 
 import base64
+import contextlib
 import json
 import sys
 import time
@@ -70,17 +71,18 @@ def bearer(token):
     return {"Authorization": f"Bearer {token}"}
 
 
-@pytest.fixture(scope="session")
-def issuer():
-    return Issuer()
+def as_who(platform, token):
+    api = Api(platform.url)
+    api.client.headers.update(bearer(token))
+    return api
 
 
-@pytest.fixture(scope="session")
-def closed(issuer, tmp_path_factory):
-    """A platform that asks who you are."""
-    keys = tmp_path_factory.mktemp("keys") / "keys.json"
+@contextlib.contextmanager
+def asking(issuer, folder, **settings):
+    """A platform that asks who you are: the issuer's keys are in `folder`, and `platform.keys` names their file."""
+    keys = folder / "keys.json"
     keys.write_text(issuer.key_set())
-    platform = Platform({"DIALPLANE_AUTH": "token", "DIALPLANE_AUTH_KEYS": str(keys), "DIALPLANE_AUTH_LEEWAY": "2s", "DIALPLANE_LEASE": "1h"})
+    platform = Platform({"DIALPLANE_AUTH": "token", "DIALPLANE_AUTH_KEYS": str(keys), **settings})
     platform.keys = keys
     try:
         platform.start()
@@ -90,10 +92,19 @@ def closed(issuer, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def issuer():
+    return Issuer()
+
+
+@pytest.fixture(scope="session")
+def closed(issuer, tmp_path_factory):
+    with asking(issuer, tmp_path_factory.mktemp("keys"), DIALPLANE_AUTH_LEEWAY="2s", DIALPLANE_LEASE="1h") as platform:
+        yield platform
+
+
+@pytest.fixture(scope="session")
 def root(closed, issuer):
-    api = Api(closed.url)
-    api.client.headers.update(bearer(issuer.token("platform")))
-    return api
+    return as_who(closed, issuer.token("platform"))
 
 
 def table(closed):

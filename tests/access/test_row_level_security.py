@@ -13,11 +13,11 @@ import grpc
 import httpx
 import pytest
 
-from secured import Issuer, bearer, two_companies  # first: it says where the contract tests are
+from secured import Issuer, as_who, asking, bearer, two_companies  # first: it says where the contract tests are
 import examples
 import openapi
 from agents import psql
-from conftest import PRESET, ROOT, SKILLBASE_CONFIG, Api, Platform, wait_until
+from conftest import PRESET, ROOT, SKILLBASE_CONFIG, Api, wait_until
 from reflected import Reflected
 from test_access import CODE, check_no_row_crosses
 
@@ -32,21 +32,13 @@ def issuer():
 
 @pytest.fixture(scope="session")
 def closed(issuer, tmp_path_factory):
-    keys = tmp_path_factory.mktemp("keys") / "keys.json"
-    keys.write_text(issuer.key_set())
-    platform = Platform({"DIALPLANE_AUTH": "token", "DIALPLANE_AUTH_KEYS": str(keys)})
-    try:
-        platform.start()
+    with asking(issuer, tmp_path_factory.mktemp("keys")) as platform:
         yield platform
-    finally:
-        platform.stop()
 
 
 @pytest.fixture(scope="session")
 def root(closed, issuer):
-    api = Api(closed.url)
-    api.client.headers.update(bearer(issuer.token("platform")))
-    return api
+    return as_who(closed, issuer.token("platform"))
 
 
 @pytest.fixture(scope="session")
@@ -233,8 +225,7 @@ def test_no_row_crosses_without_the_filter(unscoped, issuer, owned):
 
 def test_lists_show_ones_own_without_the_filter(unscoped, issuer, owned):
     mine, theirs = owned
-    api = Api(unscoped.url)
-    api.client.headers.update(bearer(everything(issuer, theirs["company"])))
+    api = as_who(unscoped, everything(issuer, theirs["company"]))
     for path, own in (("companies", "company"), ("skillbases", "skillbase"), ("campaigns", "campaign"), ("calls", "call")):
         listed = api.ok("GET", f"/api/{path}" if path != "calls" else "/api/analytics/calls")
         text = str(listed)
@@ -286,15 +277,13 @@ def test_reports_reach_ones_own_without_the_filter(unscoped, issuer, owned):
 
 def test_uploads_reach_ones_own_without_the_filter(unscoped, issuer, owned):
     mine, theirs = owned
-    thief = Api(unscoped.url)
-    thief.client.headers.update(bearer(everything(issuer, theirs["company"])))
+    thief = as_who(unscoped, everything(issuer, theirs["company"]))
     before = psql(unscoped, f"select count(*) from call_tasks where campaign_id = '{mine['campaign']}'")
     for path in (f"/api/campaigns/{mine['campaign']}/call-list", f"/api/companies/{mine['company']}/suppressions/upload"):
         answer = thief.request("POST", path, content="phone_number\n+12015550177\n", headers={"content-type": "text/csv"})
         assert answer.status_code == 404, (path, answer.text)
     assert psql(unscoped, f"select count(*) from call_tasks where campaign_id = '{mine['campaign']}'") == before
-    owner = Api(unscoped.url)
-    owner.client.headers.update(bearer(everything(issuer, mine["company"])))
+    owner = as_who(unscoped, everything(issuer, mine["company"]))
     owner.upload({"id": mine["campaign"]}, "phone_number\n+12015550177\n")
 
 

@@ -15,8 +15,8 @@ import pytest
 import websockets
 
 from agents import Rpc
-from conftest import ROOT, Api, Platform
-from secured import Issuer, bearer
+from conftest import ROOT
+from secured import Issuer, as_who, asking, bearer
 
 PHONE, OTHER = "+12015550117", "+12015550118"
 SPOKEN = "+4915112345678"
@@ -37,21 +37,13 @@ def issuer():
 @pytest.fixture(scope="module")
 def closed(issuer, tmp_path_factory):
     """A platform of these tests alone: one of them reads what its processes say until their end."""
-    keys = tmp_path_factory.mktemp("keys") / "keys.json"
-    keys.write_text(issuer.key_set())
-    platform = Platform({"DIALPLANE_AUTH": "token", "DIALPLANE_AUTH_KEYS": str(keys)})
-    try:
-        platform.start()
+    with asking(issuer, tmp_path_factory.mktemp("keys")) as platform:
         yield platform
-    finally:
-        platform.stop()
 
 
 @pytest.fixture(scope="module")
 def root(closed, issuer):
-    api = Api(closed.url)
-    api.client.headers.update(bearer(issuer.token("platform")))
-    return api
+    return as_who(closed, issuer.token("platform"))
 
 
 @pytest.fixture(scope="module")
@@ -255,15 +247,13 @@ def test_files(closed, issuer, seeded):
 
 def test_rest_and_filters(closed, issuer, seeded):
     """The same over REST; a number that somebody knows can still be looked for, whole."""
-    viewer = Api(closed.url)
-    viewer.client.headers.update(bearer(issuer.token("viewer", seeded["company"])))
+    viewer = as_who(closed, issuer.token("viewer", seeded["company"]))
     path = f"/api/campaigns/{seeded['campaign']}/tasks"
     items = viewer.ok("GET", path, params={"phone_number": PHONE})["items"]
     assert [item["phone_number"] for item in items] == ["+1•••0117"] and items[0]["phone_text"] == "•••0117"
     assert items[0]["contact_data"]["note"] == "also •••0117 and +49•••5678 until 2026-03-01" and items[0]["contact_data"]["id"] == "A1234567"
     assert not viewer.ok("GET", path, params={"phone_number": PHONE[:-1]})["items"] and not viewer.ok("GET", path, params={"phone_number": "+1•••0117"})["items"]
-    manager = Api(closed.url)
-    manager.client.headers.update(bearer(issuer.token("manager", seeded["company"])))
+    manager = as_who(closed, issuer.token("manager", seeded["company"]))
     seen, whole = viewer.get(f"{path}/{seeded['task']}"), manager.get(f"{path}/{seeded['task']}")
     assert whole.json()["phone_number"] == PHONE and seen.json()["phone_number"] == "+1•••0117"
 
@@ -329,8 +319,7 @@ def test_keys_with_grants(stubs, closed, root, seeded):
 def test_nothing_personal_is_logged(closed, issuer, seeded, root):
     """After all of the above and some mistakes: no number, no name, no token in any log of any process."""
     token = issuer.token("manager", seeded["company"])
-    manager = Api(closed.url)
-    manager.client.headers.update(bearer(token))
+    manager = as_who(closed, token)
     manager.problem("POST", f"/api/companies/{seeded['company']}/suppressions", 409, json={"phone_number": "+12015550199"})
     manager.problem("POST", f"/api/companies/{seeded['company']}/suppressions", 400, json={"phone_number": "2015550117"})
     manager.ok("GET", f"/api/campaigns/{seeded['campaign']}/tasks", params={"phone_number": PHONE})

@@ -12,9 +12,9 @@ import pytest
 import websockets
 
 from agents import new_id, psql, report, started, turn
-from conftest import Api, Platform, check_problem, fields, wait_until
+from conftest import check_problem, fields, wait_until
 from reflected import Reflected
-from secured import Issuer, bearer
+from secured import Issuer, as_who, asking, bearer
 from test_access import watch
 
 CODE = grpc.StatusCode
@@ -29,21 +29,8 @@ def issuer():
 
 @pytest.fixture(scope="module")
 def closed(issuer, tmp_path_factory):
-    keys = tmp_path_factory.mktemp("keys") / "keys.json"
-    keys.write_text(issuer.key_set())
-    platform = Platform({"DIALPLANE_AUTH": "token", "DIALPLANE_AUTH_KEYS": str(keys), "DIALPLANE_AUTH_RECHECK": "1s",
-                         "DIALPLANE_LOG_LEVEL": "debug"})
-    try:
-        platform.start()
+    with asking(issuer, tmp_path_factory.mktemp("keys"), DIALPLANE_AUTH_RECHECK="1s", DIALPLANE_LOG_LEVEL="debug") as platform:
         yield platform
-    finally:
-        platform.stop()
-
-
-def as_who(closed, token):
-    api = Api(closed.url)
-    api.client.headers.update(bearer(token))
-    return api
 
 
 @pytest.fixture(scope="module")

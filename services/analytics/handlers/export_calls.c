@@ -21,16 +21,21 @@ static const struct export_columns columns = {personal, NAMES};
 struct call_export {
     struct rpc_call *call;
     const Dialplane__V1__ExportCallsRequest *request;
-    int64_t started_us; /* where the last batch ended */
-    struct uuid id;
-    bool continues;
 };
 
-static void put_params(void *context, struct pg_params *params);
-static bool put_rows(void *context, const struct pg_result *rows, struct buf *out, bool *ret_last,
-                     struct err *err);
+enum { COLUMN_STARTED_AT, COLUMN_ID, COLUMN_CELLS };
 
-static const struct export_source source = {put_params, put_rows, &sql_export_calls};
+static void put_params(void *context, struct pg_params *params, const struct page_start *start);
+static bool put_row(void *context, const struct pg_result *rows, int row, struct buf *out,
+                    struct err *err);
+
+static const struct export_source source = {
+    .statement = &sql_export_calls,
+    .order = PAGE_BY_TIME,
+    .key_columns = {COLUMN_STARTED_AT, COLUMN_ID},
+    .put_params = put_params,
+    .put_row = put_row,
+};
 
 void check_export_calls(const void *request_, struct violations *violations)
 {
@@ -43,7 +48,6 @@ void export_calls(struct rpc_call *call, const void *request)
 {
     struct analytics_service *service = rpc_call_context(call);
     struct call_export *export = ARENA_NEW(rpc_call_arena(call), struct call_export);
-    bool is_first = true;
     struct buf head;
 
     if (!export) {
@@ -53,19 +57,12 @@ void export_calls(struct rpc_call *call, const void *request)
     export->call = call;
     export->request = request;
     buf_init(&head, 0);
-    if (export->request->bom)
-        buf_put_cstr(&head, CSV_BYTE_ORDER_MARK);
-    for (size_t i = 0; i < NAMES; i++)
-        csv_put_cell(&head, str_from(names[i]), &is_first);
+    export_put_names(&head, export->request->bom, names, NAMES);
     csv_put_line_end(&head);
-    if (head.failed)
-        fail_memory(call);
-    else
-        export_start(call, service->pool, buf_str(&head), &source, export);
-    buf_done(&head);
+    export_start(call, service->pool, &head, &source, export);
 }
 
-static void put_params(void *context, struct pg_params *params)
+static void put_params(void *context, struct pg_params *params, const struct page_start *start)
 {
     const struct call_export *export = context;
     const Dialplane__V1__ExportCallsRequest *request = export->request;
@@ -81,30 +78,15 @@ static void put_params(void *context, struct pg_params *params)
         pg_param_null(params);
     param_if(params, request->_start_date_case, request->start_date);
     param_if(params, request->_end_date_case, request->end_date);
-    if (export->continues) {
-        pg_param_time_us(params, export->started_us);
-        pg_param_uuid(params, &export->id);
-    } else {
-        pg_param_null(params);
-        pg_param_null(params);
-    }
+    param_page(params, PAGE_BY_TIME, start);
 }
 
-static bool put_rows(void *context, const struct pg_result *rows, struct buf *out, bool *ret_last,
-                     struct err *err)
+static bool put_row(void *context, const struct pg_result *rows, int row, struct buf *out,
+                    struct err *err)
 {
-    enum { COLUMN_STARTED_AT, COLUMN_ID, COLUMN_CELLS };
-    struct call_export *export = context;
-    int count = pg_rows(rows);
+    const struct call_export *export = context;
 
     (void)err;
-    *ret_last = count == 0;
-    for (int i = 0; i < count; i++)
-        export_put_line(out, export->call, &columns, rows, i, COLUMN_CELLS);
-    if (count) {
-        export->continues = true;
-        export->started_us = pg_time_us(rows, count - 1, COLUMN_STARTED_AT);
-        export->id = pg_uuid(rows, count - 1, COLUMN_ID);
-    }
+    export_put_line(out, export->call, &columns, rows, row, COLUMN_CELLS);
     return true;
 }

@@ -53,14 +53,7 @@ static void on_done(struct step_request *request, const struct err *err)
 {
     struct begin *begin = (struct begin *)request;
 
-    if (err)
-        rpc_fail(request->call, err);
-    else if (err_is_set(&begin->refusal))
-        rpc_fail(request->call, &begin->refusal);
-    else if (arena_is_exhausted(rpc_call_arena(request->call)))
-        fail_memory(request->call);
-    else
-        rpc_reply(request->call, &begin->response.base);
+    step_request_reply(request, err ? err : &begin->refusal, &begin->response.base);
 }
 
 void begin_dial(struct rpc_call *call, const void *request_)
@@ -87,7 +80,7 @@ void begin_dial(struct rpc_call *call, const void *request_)
 
 struct begin_batch {
     struct step_request request;
-    Dialplane__V1__BegunCall *results;
+    Dialplane__V1__BeginDialBatchResponse response;
 };
 
 void check_begin_dial_batch(const void *request_, struct violations *violations)
@@ -105,7 +98,7 @@ static void on_batch_step(struct step_request *request, struct step *step,
                           const struct pg_result *result, int row)
 {
     struct begin_batch *batch = (struct begin_batch *)request;
-    Dialplane__V1__BegunCall *begun = &batch->results[step - request->steps];
+    Dialplane__V1__BegunCall *begun = batch->response.results[step - request->steps];
     struct arena *arena = rpc_call_arena(request->call);
     struct err refusal = {0};
 
@@ -117,21 +110,7 @@ static void on_batch_step(struct step_request *request, struct step *step,
 
 static void on_batch_done(struct step_request *request, const struct err *err)
 {
-    struct begin_batch *batch = (struct begin_batch *)request;
-    struct arena *arena = rpc_call_arena(request->call);
-    Dialplane__V1__BeginDialBatchResponse response = DIALPLANE__V1__BEGIN_DIAL_BATCH_RESPONSE__INIT;
-
-    if (err) {
-        rpc_fail(request->call, err);
-        return;
-    }
-    response.results = ARENA_ARRAY(arena, Dialplane__V1__BegunCall *, request->count);
-    for (size_t i = 0; response.results && i < request->count; i++)
-        response.results[response.n_results++] = &batch->results[i];
-    if (arena_is_exhausted(arena))
-        fail_memory(request->call);
-    else
-        rpc_reply(request->call, &response.base);
+    step_request_reply(request, err, &((struct begin_batch *)request)->response.base);
 }
 
 void begin_dial_batch(struct rpc_call *call, const void *request_)
@@ -139,26 +118,31 @@ void begin_dial_batch(struct rpc_call *call, const void *request_)
     const Dialplane__V1__BeginDialBatchRequest *request = request_;
     struct campaign_service *service = rpc_call_context(call);
     struct arena *arena = rpc_call_arena(call);
+    size_t count = request->n_calls;
     struct begin_batch *batch = ARENA_NEW(arena, struct begin_batch);
-    struct step *steps = ARENA_ARRAY(arena, struct step, request->n_calls);
+    struct step *steps = ARENA_ARRAY(arena, struct step, count);
+    Dialplane__V1__BegunCall *results = ARENA_ARRAY(arena, Dialplane__V1__BegunCall, count);
+    Dialplane__V1__BegunCall **places = ARENA_ARRAY(arena, Dialplane__V1__BegunCall *, count);
 
-    if (batch)
-        batch->results = ARENA_ARRAY(arena, Dialplane__V1__BegunCall, request->n_calls);
-    if (!batch || !steps || !batch->results) {
+    if (!batch || !steps || !results || !places) {
         fail_memory(call);
         return;
     }
-    for (size_t i = 0; i < request->n_calls; i++) {
-        dialplane__v1__begun_call__init(&batch->results[i]);
-        batch->results[i].call_id = request->calls[i]->call_id;
+    for (size_t i = 0; i < count; i++) {
+        dialplane__v1__begun_call__init(&results[i]);
+        results[i].call_id = request->calls[i]->call_id;
+        places[i] = &results[i];
         steps[i] = (struct step){.kind = STEP_BEGIN,
                                  .company_id = service_scope(call),
                                  .call_id = request->calls[i]->call_id,
                                  .fence = request->calls[i]->fence};
     }
+    dialplane__v1__begin_dial_batch_response__init(&batch->response);
+    batch->response.n_results = count;
+    batch->response.results = places;
     batch->request = (struct step_request){.call = call,
                                            .steps = steps,
-                                           .count = request->n_calls,
+                                           .count = count,
                                            .on_step = on_batch_step,
                                            .on_done = on_batch_done};
     step_lane_submit(service->steps, &batch->request);

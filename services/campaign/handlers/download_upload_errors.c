@@ -17,20 +17,29 @@ struct error_export {
     struct rpc_call *call;
     const Dialplane__V1__DownloadUploadErrorsRequest *request;
     int64_t error_count, errors_kept;
-    int64_t row; /* where the last batch ended; 0: at the beginning */
 };
 
+enum { COLUMN_ROW_NUMBER, COLUMN_CELLS, COLUMN_STORED };
+
 static void on_upload(void *context, const struct pg_outcome *outcome);
-static void put_params(void *context, struct pg_params *params);
-static bool put_rows(void *context, const struct pg_result *rows, struct buf *out, bool *ret_last,
-                     struct err *err);
+static void put_params(void *context, struct pg_params *params, const struct page_start *start);
+static bool put_row(void *context, const struct pg_result *rows, int row, struct buf *out,
+                    struct err *err);
+static void put_end(void *context, struct buf *out);
 
 /* Row, column; reason and content may hold numbers. */
 static const enum export_personal personal[] = {EXPORT_NOT_PERSONAL, EXPORT_NOT_PERSONAL,
                                                 EXPORT_TEXT, EXPORT_TEXT};
 static const struct export_columns columns = {personal, 4};
 
-static const struct export_source source = {put_params, put_rows, &sql_list_upload_errors};
+static const struct export_source source = {
+    .statement = &sql_list_upload_errors,
+    .order = PAGE_BY_NUMBER,
+    .key_columns = {COLUMN_ROW_NUMBER},
+    .put_params = put_params,
+    .put_row = put_row,
+    .put_end = put_end,
+};
 
 void download_upload_errors(struct rpc_call *call, const void *request)
 {
@@ -48,15 +57,6 @@ void download_upload_errors(struct rpc_call *call, const void *request)
     pg_param_text(&params, export->request->campaign_id);
     pg_param_text(&params, export->request->id);
     pg_read(service->pool, rpc_call_owner(call), &sql_get_upload, &params, on_upload, export);
-}
-
-static void put_line(struct buf *out, const char *const cells[4])
-{
-    bool is_first = true;
-
-    for (int i = 0; i < 4; i++)
-        csv_put_cell(out, str_from(cells[i]), &is_first);
-    csv_put_line_end(out);
 }
 
 static void on_upload(void *context, const struct pg_outcome *outcome)
@@ -78,27 +78,23 @@ static void on_upload(void *context, const struct pg_outcome *outcome)
     export->error_count = pg_int64(outcome->result, 0, UPLOAD_ERROR_COUNT);
     export->errors_kept = pg_int64(outcome->result, 0, UPLOAD_ERRORS_KEPT);
     buf_init(&head, 0);
-    if (export->request->bom)
-        buf_put_cstr(&head, CSV_BYTE_ORDER_MARK);
-    put_line(&head, names);
-    if (head.failed)
-        fail_memory(call);
-    else
-        export_start(call, service->pool, buf_str(&head), &source, export);
-    buf_done(&head);
+    export_put_names(&head, export->request->bom, names, columns.count);
+    csv_put_line_end(&head);
+    export_start(call, service->pool, &head, &source, export);
 }
 
-static void put_params(void *context, struct pg_params *params)
+static void put_params(void *context, struct pg_params *params, const struct page_start *start)
 {
     const struct error_export *export = context;
 
     pg_param_text(params, export->request->id);
-    pg_param_int64(params, export->row);
+    pg_param_int64(params, start->after.number); /* 0: from the beginning */
 }
 
 /* What is missing is said in the file itself, where nobody can overlook it. */
-static void put_rest(const struct error_export *export, struct buf *out)
+static void put_end(void *context, struct buf *out)
 {
+    const struct error_export *export = context;
     int64_t missing = export->error_count - export->errors_kept;
     char reason[120];
 
@@ -106,7 +102,8 @@ static void put_rest(const struct error_export *export, struct buf *out)
         return;
     snprintf(reason, sizeof(reason), "and %lld more rejected rows that were not kept",
              (long long)missing);
-    put_line(out, (const char *const[4]){"", "", reason, ""});
+    csv_put_cells(out, (const char *const[]){"", "", reason, ""}, columns.count);
+    csv_put_line_end(out);
 }
 
 /* The cells of a JSON array as one line of CSV, as sql/list_upload_errors.sql writes them. */
@@ -167,25 +164,15 @@ static bool put_sealed_row(const struct error_export *export, int64_t row, struc
     return ok;
 }
 
-static bool put_rows(void *context, const struct pg_result *rows, struct buf *out, bool *ret_last,
-                     struct err *err)
+static bool put_row(void *context, const struct pg_result *rows, int row, struct buf *out,
+                    struct err *err)
 {
-    enum { COLUMN_ROW_NUMBER, COLUMN_CELLS, COLUMN_STORED };
-    struct error_export *export = context;
-    int count = pg_rows(rows);
+    const struct error_export *export = context;
 
-    *ret_last = count == 0;
-    for (int i = 0; i < count; i++) {
-        if (pg_is_null(rows, i, COLUMN_STORED))
-            export_put_line(out, export->call, &columns, rows, i, COLUMN_CELLS);
-        else if (!put_sealed_row(export, pg_int64(rows, i, COLUMN_ROW_NUMBER),
-                                 pg_text_array(rows, i, COLUMN_CELLS),
-                                 pg_str(rows, i, COLUMN_STORED), out, err))
-            return false;
-    }
-    if (count)
-        export->row = pg_int64(rows, count - 1, COLUMN_ROW_NUMBER);
-    else
-        put_rest(export, out);
+    if (!pg_is_null(rows, row, COLUMN_STORED))
+        return put_sealed_row(export, pg_int64(rows, row, COLUMN_ROW_NUMBER),
+                              pg_text_array(rows, row, COLUMN_CELLS),
+                              pg_str(rows, row, COLUMN_STORED), out, err);
+    export_put_line(out, export->call, &columns, rows, row, COLUMN_CELLS);
     return true;
 }

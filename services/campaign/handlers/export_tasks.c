@@ -40,17 +40,22 @@ struct task_export {
     const Dialplane__V1__ExportTasksRequest *request;
     const char **columns; /* data columns */
     size_t column_count;
-    int64_t priority; /* where the last batch ended */
-    struct uuid id;
-    bool continues;
 };
 
-static void on_header(void *context, const struct pg_outcome *outcome);
-static void put_params(void *context, struct pg_params *params);
-static bool put_rows(void *context, const struct pg_result *rows, struct buf *out, bool *ret_last,
-                     struct err *err);
+enum { COLUMN_RANK, COLUMN_ID, COLUMN_CELLS, COLUMN_STORED };
 
-static const struct export_source source = {put_params, put_rows, &sql_export_tasks};
+static void on_header(void *context, const struct pg_outcome *outcome);
+static void put_params(void *context, struct pg_params *params, const struct page_start *start);
+static bool put_row(void *context, const struct pg_result *rows, int row, struct buf *out,
+                    struct err *err);
+
+static const struct export_source source = {
+    .statement = &sql_export_tasks,
+    .order = PAGE_BY_NUMBER_AND_UUID,
+    .key_columns = {COLUMN_RANK, COLUMN_ID},
+    .put_params = put_params,
+    .put_row = put_row,
+};
 
 void export_tasks(struct rpc_call *call, const void *request)
 {
@@ -85,12 +90,9 @@ static void put_data_name(struct buf *out, const char *name, bool *is_first, str
 
 static void put_header(struct task_export *export, struct buf *out)
 {
-    bool is_first = true;
+    bool is_first = false;
 
-    if (export->request->bom)
-        buf_put_cstr(out, CSV_BYTE_ORDER_MARK);
-    for (size_t i = 0; i < NAMES; i++)
-        csv_put_cell(out, str_from(names[i]), &is_first);
+    export_put_names(out, export->request->bom, names, NAMES);
     for (size_t i = 0; i < export->column_count; i++)
         put_data_name(out, export->columns[i], &is_first, rpc_call_arena(export->call));
     csv_put_line_end(out);
@@ -124,14 +126,10 @@ static void on_header(void *context, const struct pg_outcome *outcome)
     }
     buf_init(&head, 0);
     put_header(export, &head);
-    if (head.failed)
-        fail_memory(call);
-    else
-        export_start(call, service->pool, buf_str(&head), &source, export);
-    buf_done(&head);
+    export_start(call, service->pool, &head, &source, export);
 }
 
-static void put_params(void *context, struct pg_params *params)
+static void put_params(void *context, struct pg_params *params, const struct page_start *start)
 {
     const struct task_export *export = context;
     const Dialplane__V1__ExportTasksRequest *request = export->request;
@@ -142,13 +140,7 @@ static void put_params(void *context, struct pg_params *params)
     pg_param_text(params, request->_phone_number_case && *request->phone_number
                               ? request->phone_number
                               : NULL);
-    if (export->continues) {
-        pg_param_int64(params, export->priority);
-        pg_param_uuid(params, &export->id);
-    } else {
-        pg_param_null(params);
-        pg_param_null(params);
-    }
+    param_page(params, PAGE_BY_NUMBER_AND_UUID, start);
     pg_param_text_array(params, export->columns, export->column_count);
 }
 
@@ -184,25 +176,14 @@ static bool put_sealed_row(const struct task_export *export, struct pg_array cel
     return ok && !err_is_set(err);
 }
 
-static bool put_rows(void *context, const struct pg_result *rows, struct buf *out, bool *ret_last,
-                     struct err *err)
+static bool put_row(void *context, const struct pg_result *rows, int row, struct buf *out,
+                    struct err *err)
 {
-    enum { COLUMN_RANK, COLUMN_ID, COLUMN_CELLS, COLUMN_STORED };
-    struct task_export *export = context;
-    int count = pg_rows(rows);
+    const struct task_export *export = context;
 
-    *ret_last = count == 0;
-    for (int i = 0; i < count; i++) {
-        if (pg_is_null(rows, i, COLUMN_STORED))
-            export_put_line(out, export->call, &columns, rows, i, COLUMN_CELLS);
-        else if (!put_sealed_row(export, pg_text_array(rows, i, COLUMN_CELLS),
-                                 pg_str(rows, i, COLUMN_STORED), out, err))
-            return false;
-    }
-    if (count) {
-        export->continues = true;
-        export->priority = pg_int64(rows, count - 1, COLUMN_RANK);
-        export->id = pg_uuid(rows, count - 1, COLUMN_ID);
-    }
+    if (!pg_is_null(rows, row, COLUMN_STORED))
+        return put_sealed_row(export, pg_text_array(rows, row, COLUMN_CELLS),
+                              pg_str(rows, row, COLUMN_STORED), out, err);
+    export_put_line(out, export->call, &columns, rows, row, COLUMN_CELLS);
     return true;
 }

@@ -65,16 +65,10 @@ static void on_done(struct step_request *request, const struct err *err)
 {
     struct finish *finish = (struct finish *)request;
 
-    if (err)
-        rpc_fail(request->call, err);
-    else if (finish->refusal.code == ERR_INVALID_ARGUMENT)
+    if (!err && finish->refusal.code == ERR_INVALID_ARGUMENT)
         fail_field(request->call, "disposition", "has no rule");
-    else if (err_is_set(&finish->refusal))
-        rpc_fail(request->call, &finish->refusal);
-    else if (arena_is_exhausted(rpc_call_arena(request->call)))
-        fail_memory(request->call);
     else
-        rpc_reply(request->call, &finish->response.base);
+        step_request_reply(request, err ? err : &finish->refusal, &finish->response.base);
 }
 
 void finish_task(struct rpc_call *call, const void *request)
@@ -97,7 +91,7 @@ void finish_task(struct rpc_call *call, const void *request)
 
 struct finish_batch {
     struct step_request request;
-    Dialplane__V1__FinishedCall *results;
+    Dialplane__V1__FinishTaskBatchResponse response;
 };
 
 void check_finish_task_batch(const void *request_, struct violations *violations)
@@ -115,7 +109,7 @@ static void on_batch_step(struct step_request *request, struct step *step,
                           const struct pg_result *result, int row)
 {
     struct finish_batch *batch = (struct finish_batch *)request;
-    Dialplane__V1__FinishedCall *finished = &batch->results[step - request->steps];
+    Dialplane__V1__FinishedCall *finished = batch->response.results[step - request->steps];
     struct arena *arena = rpc_call_arena(request->call);
     struct err refusal = {0};
 
@@ -132,22 +126,7 @@ static void on_batch_step(struct step_request *request, struct step *step,
 
 static void on_batch_done(struct step_request *request, const struct err *err)
 {
-    struct finish_batch *batch = (struct finish_batch *)request;
-    struct arena *arena = rpc_call_arena(request->call);
-    Dialplane__V1__FinishTaskBatchResponse response =
-        DIALPLANE__V1__FINISH_TASK_BATCH_RESPONSE__INIT;
-
-    if (err) {
-        rpc_fail(request->call, err);
-        return;
-    }
-    response.results = ARENA_ARRAY(arena, Dialplane__V1__FinishedCall *, request->count);
-    for (size_t i = 0; response.results && i < request->count; i++)
-        response.results[response.n_results++] = &batch->results[i];
-    if (arena_is_exhausted(arena))
-        fail_memory(request->call);
-    else
-        rpc_reply(request->call, &response.base);
+    step_request_reply(request, err, &((struct finish_batch *)request)->response.base);
 }
 
 void finish_task_batch(struct rpc_call *call, const void *request_)
@@ -155,23 +134,28 @@ void finish_task_batch(struct rpc_call *call, const void *request_)
     const Dialplane__V1__FinishTaskBatchRequest *request = request_;
     struct campaign_service *service = rpc_call_context(call);
     struct arena *arena = rpc_call_arena(call);
+    size_t count = request->n_calls;
     struct finish_batch *batch = ARENA_NEW(arena, struct finish_batch);
-    struct step *steps = ARENA_ARRAY(arena, struct step, request->n_calls);
+    struct step *steps = ARENA_ARRAY(arena, struct step, count);
+    Dialplane__V1__FinishedCall *results = ARENA_ARRAY(arena, Dialplane__V1__FinishedCall, count);
+    Dialplane__V1__FinishedCall **places = ARENA_ARRAY(arena, Dialplane__V1__FinishedCall *, count);
 
-    if (batch)
-        batch->results = ARENA_ARRAY(arena, Dialplane__V1__FinishedCall, request->n_calls);
-    if (!batch || !steps || !batch->results) {
+    if (!batch || !steps || !results || !places) {
         fail_memory(call);
         return;
     }
-    for (size_t i = 0; i < request->n_calls; i++) {
-        dialplane__v1__finished_call__init(&batch->results[i]);
-        batch->results[i].call_id = request->calls[i]->call_id;
+    for (size_t i = 0; i < count; i++) {
+        dialplane__v1__finished_call__init(&results[i]);
+        results[i].call_id = request->calls[i]->call_id;
+        places[i] = &results[i];
         steps[i] = step_from_request(call, request->calls[i]);
     }
+    dialplane__v1__finish_task_batch_response__init(&batch->response);
+    batch->response.n_results = count;
+    batch->response.results = places;
     batch->request = (struct step_request){.call = call,
                                            .steps = steps,
-                                           .count = request->n_calls,
+                                           .count = count,
                                            .on_step = on_batch_step,
                                            .on_done = on_batch_done};
     step_lane_submit(service->steps, &batch->request);

@@ -2,7 +2,7 @@
 #include "campaign_sql.h"
 #include "handlers/handlers.h"
 
-#include "service/paging.h"
+#include "service/list.h"
 
 enum attempt_column {
     COLUMN_CALL_ID,
@@ -23,43 +23,6 @@ enum attempt_column {
     COLUMN_TOTAL,
 };
 
-void check_list_attempts(const void *request_, struct violations *violations)
-{
-    const Dialplane__V1__ListAttemptsRequest *request = request_;
-    char *scope = page_scope(violations->arena, ATTEMPTS_SCOPE, request->id);
-
-    if (scope)
-        page_check_token(scope, request->page_token, violations);
-}
-
-static void on_listed(void *context, const struct pg_outcome *outcome);
-
-void list_attempts(struct rpc_call *call, const void *request_)
-{
-    Dialplane__V1__ListAttemptsRequest *request = (void *)request_;
-    struct campaign_service *service = rpc_call_context(call);
-    struct arena *arena = rpc_call_arena(call);
-    struct pg_params params = {.arena = arena};
-    struct page_start start;
-    char *scope = page_scope(arena, ATTEMPTS_SCOPE, request->id);
-
-    if (!rpc_apply_defaults(service->schema, &request->base, arena) || !scope ||
-        !page_open(arena, scope, request->page_token, &start)) {
-        fail_memory(call);
-        return;
-    }
-    param_scope(&params, call);
-    pg_param_text(&params, request->campaign_id);
-    pg_param_text(&params, request->id);
-    if (start.continues)
-        pg_param_int64(&params, start.after.number);
-    else
-        pg_param_null(&params);
-    pg_param_int64(&params, request->limit);
-    rpc_call_set_state(call, request);
-    pg_read(service->pool, rpc_call_owner(call), &sql_list_attempts, &params, on_listed, call);
-}
-
 /* The number of the word in the list, from 1; 0 for none. */
 static unsigned number_in(const char *const *words, struct str word)
 {
@@ -75,11 +38,13 @@ static const char *const end_words[] = {"finished", "expired",    "cancelled",
 static const char *const fault_words[] = {"callee", "carrier", "provider", "platform", NULL};
 static const char *const settler_words[] = {"agent", "record", "person", "policy", NULL};
 
-static Dialplane__V1__Attempt *attempt_from_row(struct arena *arena, const struct pg_result *rows,
-                                                int row)
+static void *attempt_from_row(struct rpc_call *call, const struct pg_result *rows, int row,
+                              struct err *err)
 {
+    struct arena *arena = rpc_call_arena(call);
     Dialplane__V1__Attempt *attempt = ARENA_NEW(arena, Dialplane__V1__Attempt);
 
+    (void)err;
     if (!attempt)
         return NULL;
     dialplane__v1__attempt__init(attempt);
@@ -122,39 +87,33 @@ static Dialplane__V1__Attempt *attempt_from_row(struct arena *arena, const struc
     return attempt;
 }
 
-static void on_listed(void *context, const struct pg_outcome *outcome)
+static const struct list attempts = {
+    .scope = "attempts/",
+    .parent = "task",
+    .parent_field = "id",
+    .response = &dialplane__v1__list_attempts_response__descriptor,
+    .order = PAGE_BY_NUMBER,
+    .key_columns = {COLUMN_FENCE},
+    .total_column = COLUMN_TOTAL,
+    .item = attempt_from_row,
+};
+
+void check_list_attempts(const void *request, struct violations *violations)
 {
-    struct rpc_call *call = context;
-    const Dialplane__V1__ListAttemptsRequest *request = rpc_call_state(call);
-    const struct pg_result *rows = outcome->result;
-    struct arena *arena = rpc_call_arena(call);
-    Dialplane__V1__ListAttemptsResponse response = DIALPLANE__V1__LIST_ATTEMPTS_RESPONSE__INIT;
+    list_check(&attempts, request, violations);
+}
 
-    if (!rows) {
-        rpc_fail(call, &outcome->err);
+void list_attempts(struct rpc_call *call, const void *request_)
+{
+    const Dialplane__V1__ListAttemptsRequest *request = request_;
+    struct campaign_service *service = rpc_call_context(call);
+    struct pg_params params = {.arena = rpc_call_arena(call)};
+
+    if (!list_open(call, &attempts, request))
         return;
-    }
-    if (pg_rows(rows) == 0) {
-        fail_not_found(call, "task", request->id);
-        return;
-    }
-    int found = pg_is_null(rows, 0, COLUMN_CALL_ID) ? 0 : pg_rows(rows);
-    int shown = found > request->limit ? request->limit : found;
-
-    response.total = pg_int64(rows, 0, COLUMN_TOTAL);
-    response.items = ARENA_ARRAY(arena, Dialplane__V1__Attempt *, (size_t)shown);
-    for (int i = 0; response.items && i < shown; i++)
-        response.items[response.n_items++] = attempt_from_row(arena, rows, i);
-    if (found > shown) {
-        struct page_key last = {.number = pg_int64(rows, shown - 1, COLUMN_FENCE)};
-        char *scope = page_scope(arena, ATTEMPTS_SCOPE, request->id);
-
-        response._next_page_token_case =
-            DIALPLANE__V1__LIST_ATTEMPTS_RESPONSE___NEXT_PAGE_TOKEN_NEXT_PAGE_TOKEN;
-        response.next_page_token = scope ? page_token_make(arena, scope, &last) : NULL;
-    }
-    if (arena_is_exhausted(arena))
-        fail_memory(call);
-    else
-        rpc_reply(call, &response.base);
+    param_scope(&params, call);
+    pg_param_text(&params, request->campaign_id);
+    pg_param_text(&params, request->id);
+    list_param_page(&params, call);
+    pg_read(service->pool, rpc_call_owner(call), &sql_list_attempts, &params, list_on_rows, call);
 }

@@ -5,9 +5,6 @@
 #include "campaign.h"
 #include "domain/call_list.h"
 
-/* The scope of page tokens: "uploads/<campaign id>". */
-#define UPLOADS_SCOPE "uploads/"
-
 enum upload_column {
     UPLOAD_ID,
     UPLOAD_CAMPAIGN_ID,

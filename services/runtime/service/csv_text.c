@@ -76,6 +76,14 @@ void csv_put_cell(struct buf *out, struct str cell, bool *is_first)
         buf_put_char(out, '"');
 }
 
+void csv_put_cells(struct buf *out, const char *const *cells, size_t count)
+{
+    bool is_first = true;
+
+    for (size_t i = 0; i < count; i++)
+        csv_put_cell(out, str_from(cells[i]), &is_first);
+}
+
 void csv_put_line_end(struct buf *out)
 {
     buf_put(out, "\r\n", 2);

@@ -11,6 +11,8 @@
  * form of the four) gets an apostrophe in front, as OWASP's "CSV Injection" advises. A plain number
  * (+12015550100, -5.20) cannot be one, and stays as it is. U+0000 is left out. */
 void csv_put_cell(struct buf *out, struct str cell, bool *is_first);
+/* A row's first cells, from NUL-terminated text. */
+void csv_put_cells(struct buf *out, const char *const *cells, size_t count);
 void csv_put_line_end(struct buf *out);
 
 #endif

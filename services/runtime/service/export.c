@@ -20,7 +20,8 @@ struct export
     struct pg_pool *pool;
     const struct export_source *source;
     void *context;
-    struct arena *arena; /* of the statement under way; NULL: none is */
+    struct page_start start; /* of the next batch */
+    struct arena *arena;     /* of the statement under way; NULL: none is */
     struct buf text, piece;
     size_t sent;
     bool is_last; /* what is in `text` is the rest */
@@ -62,7 +63,7 @@ static void fetch(struct export *export)
         fail(export, &err);
         return;
     }
-    export->source->put_params(export->context, &params);
+    export->source->put_params(export->context, &params, &export->start);
     pg_read(export->pool, rpc_call_owner(export->call), export->source->statement, &params, on_rows,
             export);
 }
@@ -97,6 +98,22 @@ static void on_writable(void *context)
     pump(context);
 }
 
+static bool put_batch(struct export *export, const struct pg_result *rows, struct err *err)
+{
+    const struct export_source *source = export->source;
+    int count = pg_rows(rows);
+
+    for (int i = 0; i < count; i++)
+        if (!source->put_row(export->context, rows, i, &export->text, err))
+            return false;
+    if (count)
+        export->start = page_after(NULL, source->order, rows, count - 1, source->key_columns);
+    else if (source->put_end)
+        source->put_end(export->context, &export->text);
+    export->is_last = count == 0;
+    return true;
+}
+
 static void on_rows(void *context, const struct pg_outcome *outcome)
 {
     struct export *export = context;
@@ -112,8 +129,7 @@ static void on_rows(void *context, const struct pg_outcome *outcome)
         fail(export, &outcome->err);
         return;
     }
-    if (!export->source->put_rows(export->context, outcome->result, &export->text, &export->is_last,
-                                  &err)) {
+    if (!put_batch(export, outcome->result, &err)) {
         fail(export, &err);
         return;
     }
@@ -136,12 +152,21 @@ static void on_cancel(void *context)
         fail_gone(export);
 }
 
-void export_start(struct rpc_call *call, struct pg_pool *pool, struct str head,
+void export_put_names(struct buf *head, bool with_byte_order_mark, const char *const *names,
+                      size_t count)
+{
+    if (with_byte_order_mark)
+        buf_put_cstr(head, CSV_BYTE_ORDER_MARK);
+    csv_put_cells(head, names, count);
+}
+
+void export_start(struct rpc_call *call, struct pg_pool *pool, struct buf *head,
                   const struct export_source *source, void *context)
 {
-    struct export *export = calloc(1, sizeof(*export));
+    struct export *export = head->failed ? NULL : calloc(1, sizeof(*export));
 
     if (!export) {
+        buf_done(head);
         fail_memory(call);
         return;
     }
@@ -151,7 +176,8 @@ void export_start(struct rpc_call *call, struct pg_pool *pool, struct str head,
     export->context = context;
     buf_init(&export->text, BATCH_BYTES_LIMIT);
     buf_init(&export->piece, 2 * PIECE_BYTES);
-    buf_put_str(&export->text, head);
+    buf_put_str(&export->text, buf_str(head));
+    buf_done(head);
     rpc_stream_on_writable(call, on_writable, export);
     rpc_call_on_cancel(call, on_cancel, export);
     pump(export);

@@ -8,22 +8,29 @@
 #include "base/buf.h"
 #include "pg/pg.h"
 #include "rpc/rpc.h"
+#include "service/paging.h"
 
 struct export;
 
 struct export_source {
-    /* Fills the parameters of the statement for the next batch. */
-    void (*put_params)(void *context, struct pg_params *params);
-    /* Appends a batch as text. False with err: the export fails. *ret_last: there is no batch after
-     * it. */
-    bool (*put_rows)(void *context, const struct pg_result *rows, struct buf *out, bool *ret_last,
-                     struct err *err);
-    const struct pg_statement *statement;
+    const struct pg_statement *statement; /* gives a batch of rows; none: that was all */
+    enum page_order order;                /* of the rows, and where their key stands; no name */
+    int key_columns[2];
+    /* Fills the parameters of the statement for the batch that begins there. */
+    void (*put_params)(void *context, struct pg_params *params, const struct page_start *start);
+    /* Appends a row as text. False with err: the export fails. */
+    bool (*put_row)(void *context, const struct pg_result *rows, int row, struct buf *out,
+                    struct err *err);
+    void (*put_end)(void *context, struct buf *out); /* what follows the last row; may be NULL */
 };
 
-/* Begins with `head` (copied; may be empty), which is sent before the first batch is read. From
- * here on the export ends the call. `source` and `context` live in the call's arena. */
-void export_start(struct rpc_call *call, struct pg_pool *pool, struct str head,
+/* The names of columns, for a head that may go on with more of them. */
+void export_put_names(struct buf *head, bool with_byte_order_mark, const char *const *names,
+                      size_t count);
+/* Begins with `head` (may be empty; one that has failed fails the call), which is sent before the
+ * first batch is read, and ends it. From here on the export ends the call. `source` and `context`
+ * live in the call's arena. */
+void export_start(struct rpc_call *call, struct pg_pool *pool, struct buf *head,
                   const struct export_source *source, void *context);
 
 /* What a column says of a person, as `personal` of options.proto; what is past the list is TEXT. */

@@ -126,31 +126,43 @@ char *page_scope(struct arena *arena, const char *list, const char *id)
     return arena_printf(arena, "%s%s", list, id_text);
 }
 
-bool page_open(struct arena *arena, const char *scope, const char *token,
-               struct page_start *ret_start)
+static bool has_uuid(enum page_order order)
 {
-    *ret_start = (struct page_start){.continues = token && *token};
-    return !ret_start->continues || page_token_read(arena, scope, token, &ret_start->after);
+    return order == PAGE_BY_TIME || order == PAGE_BY_NUMBER_AND_UUID;
 }
 
-void param_page(struct pg_params *params, const struct page_start *start)
+void param_page(struct pg_params *params, enum page_order order, const struct page_start *start)
 {
-    if (start->continues) {
+    if (!start->continues)
+        pg_param_null(params);
+    else if (order == PAGE_BY_TIME)
         pg_param_time_us(params, start->after.time_us);
+    else if (order == PAGE_BY_NAME)
+        pg_param_text(params, start->after.text);
+    else
+        pg_param_int64(params, start->after.number);
+    if (!has_uuid(order))
+        return;
+    if (start->continues)
         pg_param_uuid(params, &start->after.id);
-    } else {
+    else
         pg_param_null(params);
-        pg_param_null(params);
-    }
 }
 
-char *page_token_after(struct arena *arena, const char *scope, const struct pg_result *rows,
-                       int row, int time_column, int id_column)
+struct page_start page_after(struct arena *arena, enum page_order order,
+                             const struct pg_result *rows, int row, const int columns[2])
 {
-    const struct page_key last = {.time_us = pg_time_us(rows, row, time_column),
-                                  .id = pg_uuid(rows, row, id_column)};
+    struct page_start start = {.continues = true};
 
-    return page_token_make(arena, scope, &last);
+    if (order == PAGE_BY_TIME)
+        start.after.time_us = pg_time_us(rows, row, columns[0]);
+    else if (order == PAGE_BY_NAME)
+        start.after.text = pg_text(rows, row, columns[0], arena);
+    else
+        start.after.number = pg_int64(rows, row, columns[0]);
+    if (has_uuid(order))
+        start.after.id = pg_uuid(rows, row, columns[1]);
+    return start;
 }
 
 void page_check_token(const char *scope, const char *token, struct violations *violations)

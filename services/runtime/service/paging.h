@@ -1,5 +1,5 @@
 /* paging: where a page of a list ended, as an opaque token, so that the next page is found by key
- * and not by counting. */
+ * and not by counting. Most lists use it through list.h. */
 #ifndef DIALPLANE_SERVICE_PAGING_H
 #define DIALPLANE_SERVICE_PAGING_H
 
@@ -34,19 +34,24 @@ bool page_token_read(struct arena *arena, const char *scope, const char *token,
  * NULL: arena exhausted. */
 char *page_scope(struct arena *arena, const char *list, const char *id);
 
+/* What rows are ordered by, and so which columns are their key. */
+enum page_order {
+    PAGE_BY_TIME,            /* timestamptz, uuid */
+    PAGE_BY_NUMBER,          /* an integer that no two rows share */
+    PAGE_BY_NUMBER_AND_UUID, /* an integer, uuid */
+    PAGE_BY_NAME,            /* text that no two rows share */
+};
 /* Where a page begins. */
 struct page_start {
     bool continues; /* false: with the first row */
     struct page_key after;
 };
-/* From a request's page_token, which has been checked. False: arena exhausted. */
-bool page_open(struct arena *arena, const char *scope, const char *token,
-               struct page_start *ret_start);
-/* Two parameters, of lists that are ordered by a time and an id: NULLs for the first page. */
-void param_page(struct pg_params *params, const struct page_start *start);
-/* The token for what follows `row` in such a list. NULL: arena exhausted. */
-char *page_token_after(struct arena *arena, const char *scope, const struct pg_result *rows,
-                       int row, int time_column, int id_column);
+/* One or two parameters, as the order says: NULLs for the first page. */
+void param_page(struct pg_params *params, enum page_order order, const struct page_start *start);
+/* The page that follows `row`, whose key is in `columns`. A name goes into the arena, where its
+ * lack shows. */
+struct page_start page_after(struct arena *arena, enum page_order order,
+                             const struct pg_result *rows, int row, const int columns[2]);
 
 /* For a handler's `check`: a violation of `page_token` when the token is not one of this scope.
  * NULL and "" mean the first page. */

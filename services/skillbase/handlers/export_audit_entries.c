@@ -17,17 +17,20 @@ struct audit_export {
     struct rpc_call *call;
     struct audit_filter filter;
     bool is_csv, bom;
-    int64_t at_us; /* where the last batch ended */
-    struct uuid id;
-    bool continues;
 };
 
-static void put_params(void *context, struct pg_params *params);
-static bool put_rows(void *context, const struct pg_result *rows, struct buf *out, bool *ret_last,
-                     struct err *err);
+static void put_params(void *context, struct pg_params *params, const struct page_start *start);
+static bool put_row(void *context, const struct pg_result *rows, int row, struct buf *out,
+                    struct err *err);
 static void on_checked(void *context, const struct pg_outcome *outcome);
 
-static const struct export_source source = {put_params, put_rows, &sql_export_audit_entries};
+static const struct export_source source = {
+    .statement = &sql_export_audit_entries,
+    .order = PAGE_BY_TIME,
+    .key_columns = {AUDIT_AT, AUDIT_ID},
+    .put_params = put_params,
+    .put_row = put_row,
+};
 
 static void start(struct rpc_call *call, const void *request_, bool is_csv)
 {
@@ -58,19 +61,6 @@ void export_audit_entry_lines(struct rpc_call *call, const void *request)
     start(call, request, false);
 }
 
-static void put_header(const struct audit_export *export, struct buf *out)
-{
-    bool is_first = true;
-
-    if (!export->is_csv)
-        return;
-    if (export->bom)
-        buf_put_cstr(out, CSV_BYTE_ORDER_MARK);
-    for (size_t i = 0; i < AUDIT_COLUMNS; i++)
-        csv_put_cell(out, str_from(names[i]), &is_first);
-    csv_put_line_end(out);
-}
-
 static void on_checked(void *context, const struct pg_outcome *outcome)
 {
     struct audit_export *export = context;
@@ -87,26 +77,19 @@ static void on_checked(void *context, const struct pg_outcome *outcome)
         return;
     }
     buf_init(&head, 0);
-    put_header(export, &head);
-    if (head.failed)
-        fail_memory(call);
-    else
-        export_start(call, service->pool, buf_str(&head), &source, export);
-    buf_done(&head);
+    if (export->is_csv) {
+        export_put_names(&head, export->bom, names, AUDIT_COLUMNS);
+        csv_put_line_end(&head);
+    }
+    export_start(call, service->pool, &head, &source, export);
 }
 
-static void put_params(void *context, struct pg_params *params)
+static void put_params(void *context, struct pg_params *params, const struct page_start *start)
 {
     const struct audit_export *export = context;
 
     param_audit_filter(params, export->call, &export->filter);
-    if (export->continues) {
-        pg_param_time_us(params, export->at_us);
-        pg_param_uuid(params, &export->id);
-    } else {
-        pg_param_null(params);
-        pg_param_null(params);
-    }
+    param_page(params, PAGE_BY_TIME, start);
 }
 
 /* One column as text, NUL-terminated where it is no str of the result's; data NULL for SQL NULL. */
@@ -160,20 +143,12 @@ static void put_json(struct buf *out, const struct pg_result *rows, int row)
     buf_put_cstr(out, "}\n");
 }
 
-static bool put_rows(void *context, const struct pg_result *rows, struct buf *out, bool *ret_last,
-                     struct err *err)
+static bool put_row(void *context, const struct pg_result *rows, int row, struct buf *out,
+                    struct err *err)
 {
-    struct audit_export *export = context;
-    int count = pg_rows(rows);
+    const struct audit_export *export = context;
 
     (void)err;
-    *ret_last = count == 0;
-    for (int i = 0; i < count; i++)
-        (export->is_csv ? put_csv : put_json)(out, rows, i);
-    if (count) {
-        export->continues = true;
-        export->at_us = pg_time_us(rows, count - 1, AUDIT_AT);
-        export->id = pg_uuid(rows, count - 1, AUDIT_ID);
-    }
+    (export->is_csv ? put_csv : put_json)(out, rows, row);
     return true;
 }

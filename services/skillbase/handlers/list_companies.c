@@ -2,7 +2,7 @@
 #include "skillbase.h"
 #include "skillbase_sql.h"
 
-#include "service/paging.h"
+#include "service/list.h"
 
 /* Settings and limits of one page, as JSON: serialized they are up to 6.5 times that, and gRPC
  * clients take 4 MB by default. */
@@ -10,81 +10,35 @@
 
 enum { COLUMN_TOTAL = COMPANY_COLUMNS, COLUMN_FETCHED };
 
-void check_list_companies(const void *request_, struct violations *violations)
+static void *item(struct rpc_call *call, const struct pg_result *rows, int row, struct err *err)
 {
-    const Dialplane__V1__ListCompaniesRequest *request = request_;
-
-    page_check(COMPANIES_SCOPE, request->skip, request->page_token, violations);
+    return company_from_row(call, rows, row, err);
 }
 
-static void on_listed(void *context, const struct pg_outcome *outcome);
+static const struct list companies = {
+    .scope = "companies",
+    .response = &dialplane__v1__list_companies_response__descriptor,
+    .order = PAGE_BY_NAME,
+    .key_columns = {COMPANY_NAME},
+    .total_column = COLUMN_TOTAL,
+    .fetched_column = COLUMN_FETCHED,
+    .item = item,
+};
 
-void list_companies(struct rpc_call *call, const void *request_)
+void check_list_companies(const void *request, struct violations *violations)
 {
-    Dialplane__V1__ListCompaniesRequest *request = (void *)request_;
+    list_check(&companies, request, violations);
+}
+
+void list_companies(struct rpc_call *call, const void *request)
+{
     struct skillbase_service *service = rpc_call_context(call);
-    struct arena *arena = rpc_call_arena(call);
-    struct pg_params params = {.arena = arena};
-    struct page_key after = {0};
+    struct pg_params params = {.arena = rpc_call_arena(call)};
 
-    if (!rpc_apply_defaults(service->schema, &request->base, arena)) {
-        fail_memory(call);
+    if (!list_open(call, &companies, request))
         return;
-    }
-    bool continues = request->page_token && *request->page_token;
-
-    if (continues && !page_token_read(arena, COMPANIES_SCOPE, request->page_token, &after)) {
-        fail_memory(call); /* the token itself was checked */
-        return;
-    }
     param_scope(&params, call);
-    param_if(&params, continues, after.text);
-    pg_param_int64(&params, request->skip);
-    pg_param_int64(&params, request->limit);
+    list_param_page(&params, call);
     pg_param_int64(&params, PAGE_BYTES_LIMIT);
-    pg_read(service->pool, rpc_call_owner(call), &sql_list_companies, &params, on_listed, call);
-}
-
-static void on_listed(void *context, const struct pg_outcome *outcome)
-{
-    struct rpc_call *call = context;
-    const struct pg_result *rows = outcome->result;
-    struct arena *arena = rpc_call_arena(call);
-    Dialplane__V1__ListCompaniesResponse response = DIALPLANE__V1__LIST_COMPANIES_RESPONSE__INIT;
-    struct err err = {0};
-
-    if (!rows) {
-        rpc_fail(call, &outcome->err);
-        return;
-    }
-    /* There is always a row, for the total; an empty page has NULLs beside it. */
-    size_t shown = pg_is_null(rows, 0, COMPANY_ID) ? 0 : (size_t)pg_rows(rows);
-
-    response.total = pg_int64(rows, 0, COLUMN_TOTAL);
-    response.items = ARENA_ARRAY(arena, Dialplane__V1__Company *, shown);
-    if (!response.items) {
-        fail_memory(call);
-        return;
-    }
-    for (size_t i = 0; i < shown; i++) {
-        Dialplane__V1__Company *company = company_from_row(call, rows, (int)i, &err);
-
-        if (!company) {
-            rpc_fail(call, &err);
-            return;
-        }
-        response.items[response.n_items++] = company;
-    }
-    if ((size_t)pg_int64(rows, 0, COLUMN_FETCHED) > shown) {
-        struct page_key last = {.text = response.items[shown - 1]->name};
-
-        response._next_page_token_case =
-            DIALPLANE__V1__LIST_COMPANIES_RESPONSE___NEXT_PAGE_TOKEN_NEXT_PAGE_TOKEN;
-        response.next_page_token = page_token_make(arena, COMPANIES_SCOPE, &last);
-        if (!response.next_page_token) {
-            fail_memory(call);
-            return;
-        }
-    }
-    rpc_reply(call, &response.base);
+    pg_read(service->pool, rpc_call_owner(call), &sql_list_companies, &params, list_on_rows, call);
 }

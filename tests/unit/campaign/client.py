@@ -4,30 +4,21 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import uuid
+from pathlib import Path
 
 import grpc
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from google.protobuf import json_format
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from messages import PROTOSET, Failure, by_name, message_class, micros, plain, pool  # noqa: E402, F401
 
 SERVER = os.environ["CAMPAIGN_SERVER"]
-PROTOSET = os.environ["PROTOSET"]
 DATABASE = os.environ["DIALPLANE_TEST_DATABASE_URL"]
-
-pool = descriptor_pool.DescriptorPool()
-with open(PROTOSET, "rb") as file:
-    for proto in descriptor_pb2.FileDescriptorSet.FromString(file.read()).file:
-        pool.Add(proto)
-factory = message_factory.MessageFactory(pool)
-
-
-def message_class(descriptor):
-    return factory.GetPrototype(descriptor)
-
-
-def by_name(name):
-    return message_class(pool.FindMessageTypeByName(name))
 
 
 def enum_words(value, descriptor):
@@ -53,25 +44,6 @@ def enum_words(value, descriptor):
 
 def fill(cls, fields):
     return json_format.ParseDict(enum_words(fields, cls.DESCRIPTOR), cls(), descriptor_pool=pool)
-
-
-class Failure(Exception):
-    """A status with its details unpacked."""
-
-    def __init__(self, error):
-        self.code = error.code().name
-        self.message = error.details()
-        self.fields, self.reason = {}, None
-        for key, value in error.trailing_metadata() or ():
-            if key != "grpc-status-details-bin":
-                continue
-            for detail in by_name("google.rpc.Status").FromString(value).details:
-                inner = by_name(detail.type_url.rsplit("/", 1)[1]).FromString(detail.value)
-                if detail.type_url.endswith("BadRequest"):
-                    self.fields = {v.field: v.description for v in inner.field_violations}
-                elif detail.type_url.endswith("ErrorInfo"):
-                    self.reason = inner.reason
-        super().__init__(f"{self.code} {self.reason} {self.message} {self.fields}")
 
 
 DISPATCH = {"ClaimTasks", "BeginDial", "ReportProgress", "Heartbeat", "FinishTask"}
@@ -138,14 +110,6 @@ def word(message, field):
     enum = message.DESCRIPTOR.fields_by_name[field].enum_type
     prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", enum.name).upper() + "_"
     return enum.values_by_number[getattr(message, field)].name[len(prefix) :].lower()
-
-
-def micros(timestamp):
-    return timestamp.seconds * 1000000 + timestamp.nanos // 1000
-
-
-def plain(message):
-    return json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=pool)
 
 
 def sql(text):

@@ -4,30 +4,20 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 
 import grpc
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from google.protobuf import json_format
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from messages import Failure, by_name, message_class, micros, plain, pool  # noqa: E402, F401
 
 SERVER = os.environ["SKILLBASE_SERVER"]
-PROTOSET = os.environ["PROTOSET"]
 DATABASE = os.environ["DIALPLANE_TEST_DATABASE_URL"]
 SAMPLE = pathlib.Path(__file__).parents[2] / "samples" / "skillbase_salon.json"
 SQL = pathlib.Path(__file__).parents[3] / "services" / "skillbase" / "sql"
-
-pool = descriptor_pool.DescriptorPool()
-with open(PROTOSET, "rb") as file:
-    for proto in descriptor_pb2.FileDescriptorSet.FromString(file.read()).file:
-        pool.Add(proto)
-factory = message_factory.MessageFactory(pool)
-
-
-def message_class(descriptor):
-    return factory.GetPrototype(descriptor)
-
-
-def by_name(name):
-    return message_class(pool.FindMessageTypeByName(name))
 
 
 def from_words(value, descriptor):
@@ -53,25 +43,6 @@ def from_words(value, descriptor):
 
 def fill(cls, fields):
     return json_format.ParseDict(from_words(fields, cls.DESCRIPTOR), cls(), descriptor_pool=pool)
-
-
-class Failure(Exception):
-    """A status with its details unpacked."""
-
-    def __init__(self, error):
-        self.code = error.code().name
-        self.message = error.details()
-        self.fields, self.reason = {}, None
-        for key, value in error.trailing_metadata() or ():
-            if key != "grpc-status-details-bin":
-                continue
-            for detail in by_name("google.rpc.Status").FromString(value).details:
-                inner = by_name(detail.type_url.rsplit("/", 1)[1]).FromString(detail.value)
-                if detail.type_url.endswith("BadRequest"):
-                    self.fields = {v.field: v.description for v in inner.field_violations}
-                elif detail.type_url.endswith("ErrorInfo"):
-                    self.reason = inner.reason
-        super().__init__(f"{self.code} {self.reason} {self.message} {self.fields}")
 
 
 class Client:
@@ -104,17 +75,9 @@ def refused(code, call, **arguments):
     return caught.value
 
 
-def micros(timestamp):
-    return timestamp.seconds * 1000000 + timestamp.nanos // 1000
-
-
 def sql(text):
     return subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", DATABASE, "-c", text], check=True,
                           capture_output=True, text=True, timeout=60).stdout.strip()
-
-
-def plain(message):
-    return json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=pool)
 
 
 def sample():
