@@ -8,23 +8,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *read_roles(const char *text, struct err *err)
+/* A comma list of roles or grants as a JSON list. NULL with err, which names the known ones. */
+static json_t *read_words(const char *text, uint32_t (*bit_of)(struct str word), const char *kind,
+                          const char *known, struct err *err)
 {
-    json_t *roles = json_array();
+    json_t *words = json_array();
 
-    while (roles && *text) {
+    while (words && *text) {
         size_t length = strcspn(text, ",");
-        if (!auth_role_bit((struct str){text, length}) ||
-            json_array_append_new(roles, json_stringn(text, length)) != 0) {
-            err_set(err, ERR_INVALID_ARGUMENT, NULL,
-                    "there is no role \"%.*s\": platform, admin, manager, viewer or agent",
-                    (int)length, text);
-            json_decref(roles);
+        if (!bit_of((struct str){text, length}) ||
+            json_array_append_new(words, json_stringn(text, length)) != 0) {
+            err_set(err, ERR_INVALID_ARGUMENT, NULL, "there is no %s \"%.*s\": %s", kind,
+                    (int)length, text, known);
+            json_decref(words);
             return NULL;
         }
         text += length + (text[length] == ',');
     }
-    return roles;
+    return words;
+}
+
+static json_t *read_roles(const char *text, struct err *err)
+{
+    return read_words(text, auth_role_bit, "role", "platform, admin, manager, viewer or agent",
+                      err);
+}
+
+static json_t *read_grants(const char *text, struct err *err)
+{
+    return read_words(text, auth_grant_bit, "grant", "there is only phones", err);
 }
 
 static bool check(const struct issue *issue, struct err *err)
@@ -55,11 +67,19 @@ static json_t *make_claims(const struct issue *issue, struct err *err)
 
     if (!roles)
         return NULL;
+    json_t *grants = issue->grants ? read_grants(issue->grants, err) : NULL;
+    if (issue->grants && !grants) {
+        json_decref(roles);
+        return NULL;
+    }
     claims = json_pack("{s:s,s:s,s:s,s:o,s:I,s:I}", "iss", issue->issuer, "aud", issue->audience,
                        "sub", issue->subject, "roles", roles, "iat", now, "exp",
                        (json_int_t)(now + issue->lifetime_us / TIME_US_PER_SECOND));
     if (claims && issue->company_id)
         json_object_set_new(claims, "company_id", json_string(issue->company_id));
+    if (claims && grants)
+        json_object_set(claims, "grants", grants);
+    json_decref(grants);
     return claims;
 }
 

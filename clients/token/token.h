@@ -21,6 +21,7 @@ bool key_pair_id(EVP_PKEY *key, char out[KEY_ID_SIZE], struct err *err);
 struct issue {
     const char *issuer, *audience, *subject;
     const char *roles;      /* comma list */
+    const char *grants;     /* comma list; NULL: none */
     const char *company_id; /* NULL: none */
     int64_t now_us, lifetime_us;
 };

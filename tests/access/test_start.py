@@ -5,6 +5,7 @@ import socket
 import subprocess
 
 import httpx
+import jwt
 import pytest
 
 from conftest import PRESET, ROOT, Platform, wait_until
@@ -35,6 +36,18 @@ def test_without_a_word_nothing_starts(process):
             assert word in said
     status, said = start(process, *database, "--auth", "maybe")
     assert status == 2 and '--auth is "token" or "off"' in said
+
+
+def test_a_token_with_grants(tmp_path):
+    make = [str(BIN / "dialplane-token"), "--key", str(tmp_path / "key.pem"), "--keys", str(tmp_path / "keys.json")]
+    viewer = [*make, "--role", "viewer", "--company", "01890000-0000-7000-8000-000000000000"]
+    run = lambda command: subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert run([*make, "--make-key"]).returncode == 0
+    claims = lambda token: jwt.decode(token.strip(), options={"verify_signature": False})
+    assert claims(run([*viewer, "--grants", "phones"]).stdout)["grants"] == ["phones"]
+    assert "grants" not in claims(run(viewer).stdout)
+    wrong = run([*viewer, "--grants", "phones,everything"])
+    assert wrong.returncode == 1 and wrong.stderr == 'dialplane-token: there is no grant "everything": there is only phones\n' and not wrong.stdout
 
 
 def test_a_service_needs_keys_for_tokens(tmp_path):
