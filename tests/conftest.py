@@ -28,8 +28,9 @@ os.environ.setdefault("DIALPLANE_AUTH", "off")
 SANITIZER_REPORTS = Path(tempfile.mkdtemp(prefix="dialplane-tsan.")) if PRESET == "tsan" else None
 if SANITIZER_REPORTS:
     os.environ.setdefault("DIALPLANE_THREADS", "4")  # of the gateway: more than there are cores, so that they meet
-    os.environ["TSAN_OPTIONS"] = (f"suppressions='{ROOT}/tests/tsan.supp':second_deadlock_stack=1:log_exe_name=1:"
+    os.environ["TSAN_OPTIONS"] = (f"suppressions='{ROOT}/tests/tsan.supp':second_deadlock_stack=1:atexit_sleep_ms=20:log_exe_name=1:"
                                   f"{os.environ.get('TSAN_OPTIONS', '')}:log_path='{SANITIZER_REPORTS}/report'")
+THREADS = "3" if PRESET == "tsan" else "1"  # of further gateways
 reports_read = {}  # report → bytes of it that have failed a test
 SKILLBASE_CONFIG = json.loads((SAMPLES / "skillbase_salon.json").read_text())
 
@@ -228,7 +229,7 @@ def spare_gateway(platform):
 
     def start(*flags, ready=True):
         address = f"127.0.0.1:{free_ports(1)}"
-        command = [str(ROOT / "build" / PRESET / "bin" / "dialplane-gateway"), "--listen", address, "--threads", "1", "--log-level", "error"]
+        command = [str(ROOT / "build" / PRESET / "bin" / "dialplane-gateway"), "--listen", address, "--threads", THREADS, "--log-level", "error"]
         given = {flag for flag in flags if flag.startswith("--")}
         for name in ("skillbase", "campaign", "analytics"):
             if f"--{name}" not in given:
@@ -254,7 +255,9 @@ class Api:
     """The REST side, by httpx."""
 
     def __init__(self, url):
-        self.client = httpx.Client(base_url=url, timeout=30, event_hooks={"response": [self._check]})
+        # Threads of the gateway share out connections: under the thread sanitizer each request brings a new one.
+        limits = httpx.Limits(max_keepalive_connections=0 if PRESET == "tsan" else 20)
+        self.client = httpx.Client(base_url=url, timeout=30, limits=limits, event_hooks={"response": [self._check]})
         self.url = url
         self.document = None
 
