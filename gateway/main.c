@@ -120,10 +120,10 @@ static void on_server_stopped(void *context)
 {
     struct thread *thread = context;
 
+    /* The loop goes on until all have drained: a question for /metrics that another thread still
+     * answers comes through here. */
     thread->drained.deliver = on_thread_drained;
     loop_post(workers[0].loop, &thread->drained);
-    if (thread->worker->index)
-        loop_stop(thread->worker->loop);
 }
 
 static void on_drain(struct loop_letter *letter)
@@ -158,7 +158,7 @@ static void on_stop(struct loop_letter *letter)
     loop_stop(thread->worker->loop);
 }
 
-/* What the drain has not ended ends now. A loop that has stopped already never reads its letter. */
+/* All have drained, or the start has failed; or their time is over, and what they do ends now. */
 static void join_threads(void)
 {
     for (unsigned i = 1; i < gateway.worker_count; i++) {

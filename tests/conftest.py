@@ -24,6 +24,14 @@ SAMPLES = ROOT / "tests" / "samples"
 PRESET = os.environ.get("DIALPLANE_PRESET", "release")
 # Everything that a test starts asks nobody who they are, unless it says otherwise: who may do what has tests of its own.
 os.environ.setdefault("DIALPLANE_AUTH", "off")
+# What the thread sanitizer says is kept of every process, also of those whose stderr nobody reads: a test in whose time it comes has failed.
+SANITIZER_REPORTS = Path(tempfile.mkdtemp(prefix="dialplane-tsan.")) if PRESET == "tsan" else None
+if SANITIZER_REPORTS:
+    os.environ.setdefault("DIALPLANE_THREADS", "4")  # of the gateway: more than there are cores, so that they meet
+    os.environ["TSAN_OPTIONS"] = (f"suppressions='{ROOT}/tests/tsan.supp':second_deadlock_stack=1:atexit_sleep_ms=20:log_exe_name=1:"
+                                  f"{os.environ.get('TSAN_OPTIONS', '')}:log_path='{SANITIZER_REPORTS}/report'")
+THREADS = "3" if PRESET == "tsan" else "1"  # of further gateways
+reports_read = {}  # report → bytes of it that have failed a test
 SKILLBASE_CONFIG = json.loads((SAMPLES / "skillbase_salon.json").read_text())
 
 
@@ -164,6 +172,31 @@ def pytest_runtest_logreport(report):
         print(f"\n{report.nodeid} failed and is run again:\n{report.longreprtext}", flush=True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def sanitizer_reports():
+    """Those that come when the session's own processes end."""
+    yield
+    take_sanitizer_reports(last=True)
+
+
+@pytest.fixture(autouse=True)
+def sanitizer_reports_of_test(sanitizer_reports):
+    yield
+    take_sanitizer_reports()
+
+
+def take_sanitizer_reports(last=False):
+    reports = []
+    for report in sorted(SANITIZER_REPORTS.iterdir()) if SANITIZER_REPORTS else ():
+        text = report.read_bytes()  # the process goes on, and writes its next report behind this one
+        new = text[reports_read.get(report, 0):].decode(errors="replace")
+        reports_read[report] = len(text)
+        reports += [f"{report.name}: {new}"] if new else []
+    if last and SANITIZER_REPORTS:
+        shutil.rmtree(SANITIZER_REPORTS)
+    assert not reports, "\n".join(reports)
+
+
 @pytest.fixture(scope="session")
 def platform():
     running = os.environ.get("DIALPLANE_TEST_PLATFORM")
@@ -196,7 +229,7 @@ def spare_gateway(platform):
 
     def start(*flags, ready=True):
         address = f"127.0.0.1:{free_ports(1)}"
-        command = [str(ROOT / "build" / PRESET / "bin" / "dialplane-gateway"), "--listen", address, "--threads", "1", "--log-level", "error"]
+        command = [str(ROOT / "build" / PRESET / "bin" / "dialplane-gateway"), "--listen", address, "--threads", THREADS, "--log-level", "error"]
         given = {flag for flag in flags if flag.startswith("--")}
         for name in ("skillbase", "campaign", "analytics"):
             if f"--{name}" not in given:
@@ -222,7 +255,9 @@ class Api:
     """The REST side, by httpx."""
 
     def __init__(self, url):
-        self.client = httpx.Client(base_url=url, timeout=30, event_hooks={"response": [self._check]})
+        # Threads of the gateway share out connections: under the thread sanitizer each request brings a new one.
+        limits = httpx.Limits(max_keepalive_connections=0 if PRESET == "tsan" else 20)
+        self.client = httpx.Client(base_url=url, timeout=30, limits=limits, event_hooks={"response": [self._check]})
         self.url = url
         self.document = None
 

@@ -47,7 +47,8 @@ struct cli {
     unsigned timeout_ms;
     bool out_is_terminal, err_is_terminal, styled; /* styled: standard output may have colours */
     bool is_connected;                             /* the client library is in use */
-    struct dialplane_client *clients[BACKEND_COUNT];
+    /* Opened by the main thread as they are needed; live.c's looks at them when Ctrl-C comes. */
+    _Atomic(struct dialplane_client *) clients[BACKEND_COUNT];
 };
 
 /* A file of values that the request was made of, so that errors can name a place in it. */

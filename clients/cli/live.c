@@ -42,9 +42,11 @@ static void *wait_for_signals(void *unused)
         uint64_t one = 1;
         if (write(interrupt.wake, &one, sizeof(one)) != (ssize_t)sizeof(one))
             die_of(number);
-        for (int i = 0; i < BACKEND_COUNT; i++)
-            if (interrupt.cli->clients[i])
-                dialplane_client_shutdown(interrupt.cli->clients[i]);
+        for (int i = 0; i < BACKEND_COUNT; i++) {
+            struct dialplane_client *client = interrupt.cli->clients[i];
+            if (client)
+                dialplane_client_shutdown(client);
+        }
     }
     return NULL;
 }

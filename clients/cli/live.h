@@ -12,7 +12,7 @@ bool interrupt_start(struct cli *cli);
 /* Before the program ends. */
 void interrupt_stop(void);
 /* From now on the first Ctrl-C ends every call of this run's clients with CANCELLED and is told by
- * interrupt_happened(); the second ends the program. The clients needed have been opened. */
+ * interrupt_happened(); the second ends the program. */
 void interrupt_catch(void);
 bool interrupt_happened(void);
 /* Waits; true at once when Ctrl-C was pressed. */

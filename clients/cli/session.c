@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "app/app.h"
+#include "live.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -152,11 +153,17 @@ struct dialplane_client *session_client(struct cli *cli, enum backend backend,
     if (!cli->is_connected)
         dialplane_init(); /* not before: help and completion do not need its threads */
     cli->is_connected = true;
-    cli->clients[backend] = dialplane_client_open_with(target, &options);
-    if (!cli->clients[backend])
+    struct dialplane_client *client = dialplane_client_open_with(target, &options);
+    if (!client) {
         err_set(&failure->err, ERR_INVALID_ARGUMENT, "USAGE",
                 "the token must be printable ASCII, and not empty");
-    return cli->clients[backend];
+        return NULL;
+    }
+    cli->clients[backend] = client;
+    /* Ctrl-C's thread says that it came before it looks for clients: one of us sees the other. */
+    if (interrupt_happened())
+        dialplane_client_shutdown(client);
+    return client;
 }
 
 void session_close(struct cli *cli)

@@ -3,6 +3,7 @@
 #include "rpc/exporter.h"
 
 #include "base/log.h"
+#include "rpc/handover.h"
 
 #include <grpc/byte_buffer.h>
 #include <grpc/grpc.h>
@@ -46,6 +47,7 @@ static void *run_queue(void *argument)
             grpc_completion_queue_next(exporter->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             break;
+        handover_acquire(exporter); /* the only tag there is */
         loop_post(exporter->loop, &exporter->sent);
     }
     loop_post(exporter->loop, &exporter->ended);
@@ -127,6 +129,7 @@ static grpc_call_error start_batch(struct rpc_exporter *exporter, grpc_byte_buff
     ops[5].data.recv_status_on_client.trailing_metadata = &exporter->trailing;
     ops[5].data.recv_status_on_client.status = &exporter->status;
     ops[5].data.recv_status_on_client.status_details = &exporter->details;
+    handover_release(exporter);
     return grpc_call_start_batch(exporter->call, ops, sizeof(ops) / sizeof(ops[0]), exporter, NULL);
 }
 

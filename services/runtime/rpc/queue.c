@@ -9,6 +9,7 @@
 #include "rpc/internal.h"
 
 #include "base/log.h"
+#include "rpc/handover.h"
 
 #include <grpc/support/time.h>
 #include <signal.h>
@@ -18,22 +19,9 @@
  */
 #define HANDOVER_LIMIT 64
 
-/* libgrpc is not instrumented, so ThreadSanitizer cannot see that handing a tag to core happens
- * before its return. */
-#if defined(__SANITIZE_THREAD__)
-void __tsan_acquire(void *address);
-void __tsan_release(void *address);
-#define TAG_ACQUIRE(tag) __tsan_acquire(tag)
-#define TAG_RELEASE(tag) __tsan_release(tag)
-#else
-#define TAG_ACQUIRE(tag) ((void)0)
-#define TAG_RELEASE(tag) ((void)0)
-#endif
-
 void rpc_tag_handing_over(struct rpc_tag *tag)
 {
-    TAG_RELEASE(tag);
-    (void)tag;
+    handover_release(tag);
 }
 
 static void run_tag(void *context)
@@ -54,7 +42,7 @@ static void deliver_tag(struct loop_letter *letter)
 static void on_operation(grpc_completion_queue_functor *functor, int success)
 {
     struct rpc_tag *tag = RPC_CONTAINER(functor, struct rpc_tag, functor);
-    TAG_ACQUIRE(tag);
+    handover_acquire(tag);
     tag->success = success != 0;
     if (pthread_equal(pthread_self(), tag->server->loop_thread))
         loop_defer(tag->server->loop, run_tag, tag);
@@ -85,7 +73,7 @@ static void *run_queue(void *argument)
         grpc_event event = grpc_completion_queue_next(server->queue, until, NULL);
         if (event.type == GRPC_OP_COMPLETE) {
             struct rpc_tag *tag = event.tag;
-            TAG_ACQUIRE(tag);
+            handover_acquire(tag);
             tag->success = event.success != 0;
             tag->letter.next = newest;
             newest = &tag->letter;
@@ -110,9 +98,9 @@ static void on_call_queue_ended(grpc_completion_queue_functor *functor, int succ
 {
     struct rpc_server *server = RPC_CONTAINER(functor, struct rpc_server, call_queue_ended);
     (void)success;
-    TAG_ACQUIRE(server);
+    handover_acquire(server);
     grpc_completion_queue *queue = server->queue;
-    TAG_RELEASE(server);
+    handover_release(server);
     grpc_completion_queue_shutdown(queue);
 }
 
@@ -141,13 +129,13 @@ bool rpc_queue_start(struct rpc_server *server, struct err *err)
 
 void rpc_queue_end(struct rpc_server *server)
 {
-    TAG_RELEASE(server);
+    handover_release(server);
     grpc_completion_queue_shutdown(server->call_queue);
 }
 
 void rpc_queue_destroy(struct rpc_server *server)
 {
-    TAG_ACQUIRE(server); /* on_call_queue_ended() */
+    handover_acquire(server); /* on_call_queue_ended() */
     grpc_completion_queue_destroy(server->call_queue);
     grpc_completion_queue_destroy(server->queue);
     server->call_queue = server->queue = NULL;

@@ -1,5 +1,7 @@
 """Ordinary calls: transcoding, conditions, errors, metadata."""
+import http.client
 import re
+import signal
 import socket
 import struct
 import threading
@@ -298,6 +300,28 @@ def test_what_speaks_no_grpc_is_502_or_503():
         problem(gateway.request("GET", f"/api/skillbases/{ID}"), 503)
     gateway.stop()
     listener.close()
+
+
+def test_metrics_while_it_stops(service):
+    """The threads that have nothing more to do still say their figures to the one that has."""
+    from fakes import Gateway
+    gateway = Gateway(service, "--threads", "4", "--drain-idle", "5s", "--grace", "60s")
+    kept = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
+    kept.request("GET", "/healthz")
+    kept.getresponse().read()
+    gateway.process.send_signal(signal.SIGTERM)
+    until = time.monotonic() + 20
+    while True:  # until every thread has closed its listener; the three without a connection are done with that
+        try:
+            socket.create_connection(("127.0.0.1", gateway.port), timeout=5).close()
+        except ConnectionRefusedError:
+            break
+        assert time.monotonic() < until
+    kept.request("GET", "/metrics")
+    answer = kept.getresponse()
+    assert answer.status == 200 and b"dialplane_http_requests_total" in answer.read()
+    kept.close()
+    gateway.stop()
 
 
 def test_metrics_and_log(gateway, service, protos):
