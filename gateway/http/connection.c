@@ -131,6 +131,8 @@ static void update(struct connection *connection, bool input_came)
         connection->heads_seen = protocol ? protocol->heads_begun : 0;
         connection->read_mark = connection->received;
     }
+    if (waiting == HTTP_WAIT_BODY && connection->waiting != HTTP_WAIT_BODY)
+        net_socket_acknowledge(&connection->socket);
     connection->waiting = waiting;
     connection->socket.patient = waiting == HTTP_WAIT_HEADER || !protocol;
 }

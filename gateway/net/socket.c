@@ -4,6 +4,8 @@
 #include "loop/loop.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -328,6 +330,13 @@ void net_socket_want_input(struct net_socket *socket, bool wanted)
 {
     socket->input_wanted = wanted;
     update_reading(socket);
+}
+
+void net_socket_acknowledge(const struct net_socket *socket)
+{
+    int one = 1;
+    /* Where it does not work (no TCP), nothing is lost but time. */
+    (void)setsockopt(socket->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
 }
 
 void net_socket_offer_kept(struct net_socket *socket)

@@ -81,6 +81,10 @@ static inline bool net_socket_is_shaking_hands(const struct net_socket *socket)
 /* on_turn and a write at the end of this turn. */
 void net_socket_wake(struct net_socket *socket);
 void net_socket_want_input(struct net_socket *socket, bool wanted);
+/* The peer is told at once that what it sent has come. Who writes a head and a body one after the
+ * other, without TCP_NODELAY, sends the second only then (RFC 896), and the kernel would wait 40 ms
+ * for an answer of ours to go with it (RFC 1122 §4.2.3.2). */
+void net_socket_acknowledge(const struct net_socket *socket);
 /* Offers kept input to on_input again. */
 void net_socket_offer_kept(struct net_socket *socket);
 /* Asks the kernel: -1 the connection is broken, 1 the peer has ended its side, 0 neither. For when

@@ -1,7 +1,9 @@
 """GET of one skillbase through gateway, service and PostgreSQL, against pgbench doing the same SELECT on the same server in the same run."""
 
 import re
+import socket
 import tempfile
+import time
 
 from measure import ROOT, finish, heading, info, median, pgbench, platform, verdict, wrk
 
@@ -29,6 +31,26 @@ def post_script(campaign):
 def cpu_line(what, run, names):
     parts = ", ".join(f"{name} {run.per_request(name):.1f}" for name in names)
     info(f"{what}: CPU µs a request: {parts}, client {run.per_request('client'):.1f}")
+
+
+def put_ms(owned, path, body, pieces):
+    """The median milliseconds of a PUT over a kept connection, by a client without TCP_NODELAY that writes it in so many pieces."""
+    head = (f"PUT {path} HTTP/1.1\r\nHost: {owned.http}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n").encode()
+    host, port = owned.http.rsplit(":", 1)
+    times = []
+    with socket.create_connection((host, int(port)), timeout=20) as connection, connection.makefile("rb") as answers:
+        for _ in range(60):
+            began = time.perf_counter()
+            for piece in ([head + body] if pieces == 1 else [head, body]):
+                connection.sendall(piece)
+            status, length = answers.readline(), 0
+            while (line := answers.readline().lower()) not in (b"\r\n", b""):
+                length = int(line.split(b":")[1]) if line.startswith(b"content-length:") else length
+            answers.read(length)
+            if not status.startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(status.decode())
+            times.append((time.perf_counter() - began) * 1000)
+    return median(times[10:])
 
 
 def main():
@@ -67,6 +89,8 @@ def main():
         posted = wrk(owned, "/api/campaigns", SECONDS, script=f"{folder}/post.lua")
         info(f"for information: POST of a campaign {posted.rate:.0f}/s, p99 {posted.p99}")
         cpu_line("POST", posted, ("gateway", "campaign", "postgres"))
+        whole, apart = (put_ms(owned, f"/api/companies/{company['id']}", b'{"name": "Another"}', pieces) for pieces in (1, 2))
+        verdict(f"PUT whose body follows its head ({apart:.2f} ms) / in one piece ({whole:.2f} ms)", apart / whole, "", 3)
     finish()
 
 
