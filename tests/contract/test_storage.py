@@ -28,7 +28,11 @@ class Analytics:
     def start(self):
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
         with grpc.insecure_channel(self.address) as channel:
-            grpc.channel_ready_future(channel).result(timeout=90)
+            try:
+                grpc.channel_ready_future(channel).result(timeout=90)
+            except grpc.FutureTimeoutError:
+                busy = self.postgres.sql("select pid, state, wait_event_type, wait_event, pg_blocking_pids(pid), now() - xact_start, left(query, 200) from pg_stat_activity where pid <> pg_backend_pid()")
+                raise AssertionError(f"the service is not reachable (exit status {self.process.poll()}); the database:\n{busy}") from None
         if self.rpc:
             self.rpc.close()
         self.rpc = Rpc(self.stubs, self.address, "AnalyticsService")

@@ -500,8 +500,8 @@ def test_stopping_loses_no_request(platform, authority):
             assert ask(idle).status_code == 200
             gateway.process.terminate()
             wait_until(lambda: '"event":"draining"' in gateway.log(), 30, "the drain")
-            answer = ask(idle)  # what was on its way is answered, and says that it was the last
-            assert answer.status_code == 200 and answer.headers["connection"] == "close"
+            # What was on its way is answered, and says that it was the last, as soon as the connection's own thread has heard of it.
+            wait_until(lambda: (answer := ask(idle)).status_code == 200 and answer.headers.get("connection") == "close", 30, "the last answer")
             assert idle.recv(1) == b""  # in order: close_notify
             created = ask(busy, body[10:])
             assert created.status_code == 201 and json.loads(created.content)["name"] == "Drained"

@@ -388,7 +388,7 @@ def test_every_statement_is_scoped(client, company):
     key = str(uuid.uuid4())
     sql(f"INSERT INTO api_keys VALUES ('{key}', '{company.id}', 'k', '{{agent}}', 'dpk_scope', sha256('scope'), NULL, 'test', now())")
     cases = {
-        "create_api_key": (str(uuid.uuid4()), company.id, "n", "{agent}", "dpk_other", "\\x" + "00" * 32, None, "test", 10),
+        "create_api_key": (str(uuid.uuid4()), company.id, "n", "{agent}", "dpk_other", "\\x" + "00" * 32, None, "test", 10, "{}"),
         "list_api_keys": (company.id, None, None, 0, 10), "get_api_key": (company.id, key), "delete_api_key": (company.id, key),
         "get_skillbase": (one,), "update_skillbase": (one, None, None, "n", "s", False, None, None, None, False, None, None, None, None),
         "rollback_skillbase": (one, None, 1), "delete_skillbase": (one, None), "get_skillbase_version": (one, 1),

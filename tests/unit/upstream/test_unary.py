@@ -321,7 +321,7 @@ def test_metrics_while_it_stops(service):
     answer = kept.getresponse()
     assert answer.status == 200 and b"dialplane_http_requests_total" in answer.read()
     kept.close()
-    gateway.stop()
+    assert gateway.process.wait(60) == 0  # by itself, now that nobody is left
 
 
 def test_metrics_and_log(gateway, service, protos):
