@@ -30,64 +30,80 @@ static bool write_token(const char *token, const char *path, struct err *err)
     return false;
 }
 
-int main(int argc, char **argv)
+/* out_path NULL: to standard output. */
+static bool print_token(const char *key_path, struct issue *issue, const char *out_path,
+                        struct err *err)
 {
-    const char *key_path, *set_path, *out_path = NULL;
-    struct issue issue = {0};
-    struct err err = {0};
+    EVP_PKEY *key = key_pair_read(key_path, err);
+
+    issue->now_us = clock_system()->wall_us(clock_system());
+    char *token = key ? issue_token(key, issue, err) : NULL;
+    EVP_PKEY_free(key);
+    bool good = token && (out_path ? write_token(token, out_path, err) : puts(token) >= 0);
+    free(token);
+    return good;
+}
+
+struct options {
+    const char *key_path, *set_path, *out_path;
     bool make;
+    struct issue issue;
+};
+
+static void configure(int argc, char **argv, struct options *options)
+{
     const struct app_setting settings[] = {
         {.name = "key",
          .kind = APP_TEXT,
          .own = true,
          .default_text = "token-key.pem",
-         .ret_value = &key_path,
+         .ret_value = &options->key_path,
          .help = "file with the private key"},
         {.name = "keys",
          .kind = APP_TEXT,
          .own = true,
          .default_text = "token-keys.json",
-         .ret_value = &set_path,
+         .ret_value = &options->set_path,
          .help = "file with the JWK set that services are given as --auth-keys"},
         {.name = "make-key",
          .kind = APP_BOOL,
          .own = true,
          .default_text = "false",
-         .ret_value = &make,
+         .ret_value = &options->make,
          .help = "make both files where they are missing, and no token"},
         {.name = "role",
          .kind = APP_TEXT,
          .own = true,
          .default_text = "platform",
-         .ret_value = &issue.roles,
+         .ret_value = &options->issue.roles,
          .help = "platform, admin, manager, viewer or agent, or a comma list"},
         {.name = "company",
          .kind = APP_TEXT,
          .own = true,
-         .ret_value = &issue.company_id,
+         .ret_value = &options->issue.company_id,
          .help = "id of the company that the token is for; every role but platform needs it"},
         {.name = "grants",
          .kind = APP_TEXT,
          .own = true,
-         .ret_value = &issue.grants,
+         .ret_value = &options->issue.grants,
          .help = "what it allows besides its roles: phones (a viewer sees whole phone numbers)"},
         {.name = "subject",
          .kind = APP_TEXT,
          .own = true,
          .default_text = "local",
-         .ret_value = &issue.subject,
+         .ret_value = &options->issue.subject,
          .help = "who it is for, for the logs of who did what"},
         {.name = "issuer",
          .kind = APP_TEXT,
          .own = true,
          .default_text = "dialplane",
-         .ret_value = &issue.issuer,
+         .ret_value = &options->issue.issuer,
          .help = "what services expect as --auth-issuer"},
         {.name = "audience",
          .kind = APP_TEXT,
          .own = true,
          .default_text = "dialplane",
-         .ret_value = &issue.audience,
+         .ret_value = &options->issue.audience,
          .help = "what services expect as --auth-audience"},
         {.name = "expires",
          .kind = APP_DURATION,
@@ -95,30 +111,28 @@ int main(int argc, char **argv)
          .default_text = "12h",
          .minimum = TIME_US_PER_SECOND,
          .maximum = 366 * 24 * 3600 * TIME_US_PER_SECOND,
-         .ret_value = &issue.lifetime_us,
+         .ret_value = &options->issue.lifetime_us,
          .help = "how long it is good, 1s to 366 days"},
         {.name = "out",
          .kind = APP_TEXT,
          .own = true,
-         .ret_value = &out_path,
+         .ret_value = &options->out_path,
          .help = "file to write the token to, readable by its owner alone, at once or not at all: "
                  "who reads it never sees half of it"},
     };
     app_configure("dialplane-token", "Makes a key pair for tokens, and tokens.", settings,
                   sizeof(settings) / sizeof(settings[0]), argc, argv);
-    if (make) {
-        if (key_pair_make(key_path, set_path, &err))
-            return 0;
-    } else {
-        EVP_PKEY *key = key_pair_read(key_path, &err);
-        issue.now_us = clock_system()->wall_us(clock_system());
-        char *token = key ? issue_token(key, &issue, &err) : NULL;
-        EVP_PKEY_free(key);
-        bool good = token && (out_path ? write_token(token, out_path, &err) : puts(token) >= 0);
-        free(token);
-        if (good)
-            return 0;
-    }
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+    struct err err = {0};
+
+    configure(argc, argv, &options);
+    if (options.make ? key_pair_make(options.key_path, options.set_path, &err)
+                     : print_token(options.key_path, &options.issue, options.out_path, &err))
+        return 0;
     fprintf(stderr, "dialplane-token: %s\n", err.message);
     return 1;
 }

@@ -6,6 +6,7 @@ import threading
 from concurrent import futures
 
 import grpc
+import pytest
 
 
 def fields(data):
@@ -104,3 +105,10 @@ class Collector:
 
     def stop(self):
         self.server.stop(0).wait(10)
+
+
+@pytest.fixture(scope="module")
+def collector():
+    collector = Collector()
+    yield collector
+    collector.stop()

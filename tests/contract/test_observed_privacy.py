@@ -10,10 +10,10 @@ import pytest
 import websockets
 
 from agents import Rpc, finished, report, started, status, turn
-from collector import Collector
-from conftest import Api, Platform, wait_until
+from collector import collector  # noqa: F401
+from conftest import Api, wait_until
 from reflected import Reflected
-from secured import Issuer, bearer
+from secured import Issuer, asking, bearer
 from test_access import watch
 from test_metrics import OF, page
 
@@ -28,23 +28,10 @@ def issuer():
 
 
 @pytest.fixture(scope="module")
-def collector():
-    collector = Collector()
-    yield collector
-    collector.stop()
-
-
-@pytest.fixture(scope="module")
 def watched(issuer, collector, tmp_path_factory):
     """A platform that asks who you are and records every request."""
-    keys = tmp_path_factory.mktemp("keys") / "keys.json"
-    keys.write_text(issuer.key_set())
-    platform = Platform({"DIALPLANE_AUTH": "token", "DIALPLANE_AUTH_KEYS": str(keys), "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.port}",
-                         "DIALPLANE_TRACE_RATIO": "1"})
-    try:
-        yield platform.start()
-    finally:
-        platform.stop()
+    with asking(issuer, tmp_path_factory.mktemp("keys"), OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.port}", DIALPLANE_TRACE_RATIO="1") as platform:
+        yield platform
 
 
 def as_who(platform, credential):

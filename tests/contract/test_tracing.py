@@ -7,15 +7,8 @@ import grpc
 import pytest
 
 from agents import Rpc, new_id, report, started, turn
-from collector import Collector
+from collector import Collector, collector  # noqa: F401
 from conftest import Api, Platform, wait_until
-
-
-@pytest.fixture(scope="module")
-def collector():
-    collector = Collector()
-    yield collector
-    collector.stop()
 
 
 @pytest.fixture(scope="module")

@@ -57,15 +57,21 @@ size_t role_words(uint32_t roles, const char *words[ROLE_WORDS_MAX])
     return count;
 }
 
-uint32_t roles_from_column(const struct pg_result *result, int row, int column)
+static uint32_t bits_from_column(const struct pg_result *result, int row, int column,
+                                 uint32_t (*bit_of)(struct str word))
 {
     struct pg_array array = pg_text_array(result, row, column);
     struct str word;
-    uint32_t roles = 0;
+    uint32_t bits = 0;
 
     while (pg_array_next(&array, &word))
-        roles |= auth_role_bit(word);
-    return roles;
+        bits |= bit_of(word);
+    return bits;
+}
+
+uint32_t roles_from_column(const struct pg_result *result, int row, int column)
+{
+    return bits_from_column(result, row, column, auth_role_bit);
 }
 
 size_t grant_words(uint32_t grants, const char *words[GRANT_WORDS_MAX])
@@ -79,13 +85,7 @@ size_t grant_words(uint32_t grants, const char *words[GRANT_WORDS_MAX])
 
 uint32_t grants_from_column(const struct pg_result *result, int row, int column)
 {
-    struct pg_array array = pg_text_array(result, row, column);
-    struct str word;
-    uint32_t grants = 0;
-
-    while (pg_array_next(&array, &word))
-        grants |= auth_grant_bit(word);
-    return grants;
+    return bits_from_column(result, row, column, auth_grant_bit);
 }
 
 /* ---- Questions ---- */
